@@ -1,0 +1,145 @@
+"""Every name that plugins offer, with its owner; a name that is taken is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from rlvit.errors import UnknownName, UsageProblem
+from rlvit.manager import PluginInfo, Plugins
+from rlvit.specs import MethodSpec, MetricDef, Protocol, TaskSpec
+
+T = TypeVar("T")
+
+KINDS = {
+    "method": "rlvit_methods",
+    "task": "rlvit_tasks",
+    "backbone": "rlvit_backbones",
+    "selector": "rlvit_selectors",
+    "reward": "rlvit_rewards",
+    "evaluator": "rlvit_evaluators",
+    "metric": "rlvit_metrics",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A specification and the plugin that owns it."""
+
+    spec: Any
+    owner: PluginInfo
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What the plugins of this process offer."""
+
+    plugins: Plugins
+    entries: Mapping[str, Mapping[str, Entry]]
+    problems: Mapping[str, str] = field(default_factory=dict)  # plugin -> why it was set aside
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """Return the entry of that kind and name, compared without regard to case.
+
+        Raises:
+            UnknownName: nothing has that name; the nearest one is suggested.
+        """
+        entries = self.entries[kind]
+        if name in entries:
+            return entries[name]
+        for known, found in entries.items():
+            if known.lower() == name.lower():
+                return found
+        raise UnknownName("plugin" if kind == "method" else kind, name, entries)
+
+    def method(self, name: str) -> MethodSpec:
+        """Return a method; raises UnknownName."""
+        spec = self.entry("method", name).spec
+        assert isinstance(spec, MethodSpec)
+        return spec
+
+    def task(self, name: str, kind: str) -> TaskSpec:
+        """Return a task of a kind ("game"); raises UnknownName."""
+        names = {n: e for n, e in self.entries["task"].items() if e.spec.kind == kind}
+        for known, found in names.items():
+            if known.lower() == name.lower():
+                assert isinstance(found.spec, TaskSpec)
+                return found.spec
+        raise UnknownName(kind, name, names)
+
+    @property
+    def metrics(self) -> dict[str, MetricDef]:
+        """The declared metrics by name."""
+        return {name: entry.spec for name, entry in self.entries["metric"].items()}
+
+    def parts(self, method: MethodSpec, chosen: Mapping[str, str]) -> dict[str, Any]:
+        """Return the part for each of a method's slots and check that they fit together.
+
+        Raises:
+            UnknownName: a slot or a part does not exist.
+            UsageProblem: the selector needs what the backbone and task do not provide.
+        """
+        for slot in chosen:
+            if slot not in method.slots:
+                raise UnknownName(f"slot of {method.name}", slot, method.slots)
+        names = {**method.slots, **chosen}
+        parts = {slot: self.entry(slot, name).spec for slot, name in names.items()}
+        if "selector" in parts and "backbone" in parts:
+            missing = parts["selector"].needs - parts["backbone"].provides
+            if missing:
+                raise UsageProblem(
+                    f"selector {names['selector']!r} needs {', '.join(sorted(missing))}, which "
+                    f"backbone {names['backbone']!r} does not provide."
+                )
+        return parts
+
+    def protocols(self) -> Iterator[Protocol]:
+        """Yield every protocol once."""
+        seen = set()
+        for entry in self.entries["task"].values():
+            for protocol in entry.spec.protocols:
+                if protocol.name not in seen:
+                    seen.add(protocol.name)
+                    yield protocol
+
+
+def build_catalog(plugins: Plugins) -> Catalog:
+    """Ask each plugin in turn what it offers; one that fails is set aside whole."""
+    entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+    problems = {info.name: info.error for info in plugins.found if info.error is not None}
+    for info in plugins.active:
+        try:
+            offered = _ask(plugins, info)
+            _refuse_taken_names(offered, entries)
+        except Exception as problem:
+            problems[info.name] = f"{type(problem).__name__}: {problem}".splitlines()[0]
+            plugins.manager.unregister(name=info.name)
+            continue
+        for kind, specs in offered.items():
+            entries[kind].update({spec.name: Entry(spec, info) for spec in specs})
+    return Catalog(plugins, entries, problems)
+
+
+def _ask(plugins: Plugins, info: PluginInfo) -> dict[str, list[Any]]:
+    """Call one plugin's registration hooks."""
+    answers = {}
+    for kind, hook in KINDS.items():
+        lists = plugins.caller(info.name, hook)()
+        answers[kind] = [spec for specs in lists for spec in specs]
+    return answers
+
+
+def _refuse_taken_names(
+    offered: Mapping[str, list[Any]], entries: Mapping[str, Mapping[str, Entry]]
+) -> None:
+    """Raise ValueError when a name is offered twice."""
+    for kind, specs in offered.items():
+        seen: set[str] = set()
+        for spec in specs:
+            if spec.name in seen:
+                raise ValueError(f"offers the {kind} {spec.name!r} twice")
+            if spec.name in entries[kind]:
+                owner = entries[kind][spec.name].owner.name
+                raise ValueError(f"the {kind} {spec.name!r} is already offered by plugin {owner!r}")
+            seen.add(spec.name)

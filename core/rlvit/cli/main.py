@@ -1,0 +1,118 @@
+"""The `rlvit` program: a lazy group, so that `--help` imports neither torch nor a database."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import click
+
+from rlvit.errors import RlvitError, suggestion
+
+COMMANDS = {
+    "run": ("rlvit.cli.run", "run", "Run a method on a task."),
+    "resume": ("rlvit.cli.run", "resume", "Go on with an interrupted run."),
+    "runs": ("rlvit.cli.runs", "runs", "List, show, compare and annotate runs."),
+    "plugins": ("rlvit.cli.plugins", "plugins", "List and show plugins."),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is used; plugins may add commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return [*COMMANDS, *sorted(self._offered())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, imported now; None if there is no such command."""
+        if cmd_name in COMMANDS:
+            module, attribute, _ = COMMANDS[cmd_name]
+            command = getattr(importlib.import_module(module), attribute)
+            assert isinstance(command, click.Command)
+            return command
+        return self._offered().get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the first argument, or suggest the nearest."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise click.UsageError(
+                f"unknown command {args[0]!r}.{suggestion(args[0], self.list_commands(ctx))}"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with one line each, importing only what plugins offer."""
+        rows = [(name, summary) for name, (_, _, summary) in COMMANDS.items()]
+        rows += [(n, c.get_short_help_str(80)) for n, c in sorted(self._offered().items())]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _offered(self) -> dict[str, click.Command]:
+        """Return the commands that plugins offer; a broken plugin offers none."""
+        from rlvit.manager import create_plugin_manager
+
+        plugins = create_plugin_manager()
+        offered: dict[str, click.Command] = {}
+        for info in plugins.active:
+            try:
+                answers = plugins.caller(info.name, "rlvit_commands")()
+            except Exception as problem:
+                click.echo(f"plugin {info.name!r} is set aside: {problem}", err=True)
+                continue
+            for commands in answers:
+                offered.update({c.name: c for c in commands if c.name and c.name not in COMMANDS})
+        return offered
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(package_name="rlvit", prog_name="rlvit")
+@click.option(
+    "--home", metavar="DIR", help="Where registry.db, runs/ and reports/ are. [RLVIT_HOME]"
+)
+@click.option("--registry", metavar="URL", help="The registry's database. [RLVIT_REGISTRY]")
+@click.pass_context
+def cli(ctx: click.Context, home: str | None, registry: str | None) -> None:
+    """Train policies that choose where a Vision Transformer looks, and remember every run."""
+    from rlvit.home import Home
+
+    ctx.obj = Home.locate(home, registry)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program; a user's mistake ends in one clear line.
+
+    Exit codes: 0 ok, 1 failed, 2 usage, 3 a comparison or claim refused, 130 Ctrl-C.
+    """
+    sys.exit(invoke(arguments))
+
+
+def invoke(arguments: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code."""
+    try:
+        outcome = cli.main(arguments, prog_name="rlvit", standalone_mode=False)
+        return outcome if isinstance(outcome, int) else 0
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "rlvit"
+        click.echo(f"Error: {error.format_message()} (see {command} --help)", err=True)
+        return 2
+    except click.ClickException as error:
+        click.echo(f"Error: {error.format_message()}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        return 130
+    except RlvitError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:  # `rlvit runs list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE

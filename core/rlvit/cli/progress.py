@@ -1,0 +1,126 @@
+"""Shows a run's progress: bars in a terminal, a plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from rlvit.contracts import StageProgress
+from rlvit.runs.cost import words
+from rlvit.runs.display import Display
+
+
+def make_display(every: float) -> Display:
+    """Return bars for a terminal, else lines every `every` seconds."""
+    return Bars() if sys.stderr.isatty() else Lines(every)
+
+
+class _Rate:
+    """Speed since a stage began to be shown, which on resume is not at zero."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._first: tuple[float, int] | None = None
+
+    def at(self, done: int) -> tuple[float, float]:
+        """Return units a second and the seconds left."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
+        since, begun = self._first
+        speed = (done - begun) / (now - since) if now > since else 0.0
+        return speed, (self.total - done) / speed if speed > 0 else float("inf")
+
+
+class Lines:
+    """One plain line every few seconds, for logs."""
+
+    def __init__(self, every: float) -> None:
+        self._every = every
+
+    def stage(self, name: str, total: int, unit: str) -> StageProgress:
+        """Begin to show a stage."""
+        return _StageLines(name, total, unit, self._every)
+
+    def say(self, text: str) -> None:
+        """Print a message."""
+        click.echo(text, err=True)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _StageLines:
+    def __init__(self, name: str, total: int, unit: str, every: float) -> None:
+        self._name, self._total, self._unit, self._every = name, total, unit, every
+        self._rate = _Rate(total)
+        self._at = 0.0
+
+    def update(self, done: int, **shown: float) -> None:
+        now = time.monotonic()
+        speed, left = self._rate.at(done)
+        if now - self._at < self._every and done < self._total:
+            return
+        self._at = now
+        click.echo(
+            f"{self._name} {_figures(done, self._total, self._unit, speed, left, shown)}", err=True
+        )
+
+
+class Bars:
+    """A bar for each stage, with the latest values beside it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description:<9}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[figures]}"),
+            console=Console(stderr=True),
+        )
+        self._progress.start()
+
+    def stage(self, name: str, total: int, unit: str) -> StageProgress:
+        """Begin to show a stage."""
+        return _StageBar(self._progress, name, total, unit)
+
+    def say(self, text: str) -> None:
+        """Print a message above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._progress.stop()
+
+
+class _StageBar:
+    def __init__(self, progress: object, name: str, total: int, unit: str) -> None:
+        from rich.progress import Progress
+
+        assert isinstance(progress, Progress)
+        self._progress, self._unit, self._total = progress, unit, total
+        self._rate = _Rate(total)
+        self._task = progress.add_task(name, total=total, figures="")
+        self._at = 0.0
+
+    def update(self, done: int, **shown: float) -> None:
+        now = time.monotonic()
+        speed, left = self._rate.at(done)
+        if now - self._at < 0.1 and done < self._total:
+            return
+        self._at = now
+        figures = _figures(done, self._total, self._unit, speed, left, shown)
+        self._progress.update(self._task, completed=done, figures=figures)
+
+
+def _figures(
+    done: int, total: int, unit: str, speed: float, left: float, shown: dict[str, float]
+) -> str:
+    values = "".join(f"  {name} {value:,.4g}" for name, value in shown.items())
+    rate = f"  {speed:,.1f}/s" if speed > 0 else ""
+    rest = f"  {words(left)} left" if left < float("inf") and done < total else ""
+    return f"{done:,}/{total:,} {unit}{rate}{rest}{values}"

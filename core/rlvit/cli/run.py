@@ -1,0 +1,325 @@
+"""`rlvit run` and `rlvit resume`: options come from the chosen method's own configuration."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rlvit.errors import RlvitError, UsageProblem
+
+if TYPE_CHECKING:
+    from rlvit.catalog import Catalog
+    from rlvit.config import OptionInfo
+    from rlvit.runs.execute import RunOutcome
+    from rlvit.runs.plan import Plan
+    from rlvit.specs import MethodSpec
+
+PREFIX = "set_"  # click's name of a configuration option, so that it cannot clash with ours
+
+
+class RunCommand(click.Command):
+    """Has the options of the method that `--plugin` names, its tasks and its slots."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look for `--plugin` first: it decides which options exist."""
+        name = _peek(args, "--plugin")
+        if name is not None:
+            from rlvit.cli.session import load_catalog
+
+            catalog = load_catalog()
+            ctx.meta["catalog"] = catalog
+            ctx.meta["method"] = catalog.method(name)
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the fixed options and those of the method."""
+        params = super().get_params(ctx)
+        method = ctx.meta.get("method")
+        return params if method is None else [*_method_options(method), *params]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under headings, with unit, default and source."""
+        method: MethodSpec | None = ctx.meta.get("method")
+        common: list[tuple[str, str]] = []
+        by_group: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                group = getattr(param, "group", None)
+                (common if group is None else by_group.setdefault(group, [])).append(record)
+        with formatter.section("Options"):
+            formatter.write_dl(common)
+        if method is None:
+            formatter.write_paragraph()
+            formatter.write_text("`rlvit run --plugin NAME --help` shows the method's own options.")
+            return
+        with formatter.section("Presets"):
+            formatter.write_dl([(f"--preset {p.name}", p.summary) for p in method.presets])
+        for group, rows in by_group.items():
+            with formatter.section(group):
+                formatter.write_dl(rows)
+
+
+class GroupedOption(click.Option):
+    """An option that is shown under a heading."""
+
+    def __init__(self, *names: Any, group: str, **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.group = group
+
+
+def _peek(args: list[str], flag: str) -> str | None:
+    """Return the value that follows a flag, before anything is parsed."""
+    for position, arg in enumerate(args):
+        if arg == flag and position + 1 < len(args):
+            return args[position + 1]
+        if arg.startswith(flag + "="):
+            return arg.partition("=")[2]
+    return None
+
+
+def _method_options(method: MethodSpec) -> list[click.Parameter]:
+    from rlvit.config import options
+
+    listed: list[click.Parameter] = [
+        click.Option(
+            [f"--{method.task_kind}", "task"], metavar="NAME", help=f"The {method.task_kind}."
+        )
+    ]
+    for slot, default in method.slots.items():
+        text = f"The part in the slot {slot!r}.  [default: {default}]"
+        listed.append(
+            GroupedOption([f"--{slot}", f"slot_{slot}"], metavar="NAME", help=text, group="Parts")
+        )
+    return listed + [_field_option(info) for info in options(method.config)]
+
+
+def _field_option(info: OptionInfo) -> click.Parameter:
+    kind: Any = click.Choice(info.choices) if info.choices else info.type
+    flag = f"{info.flag}/--no-{info.flag[2:]}" if info.type is bool else info.flag
+    default = "by game" if info.default is None else info.default
+    unit = "" if info.unit == "-" else f" {info.unit}"
+    return GroupedOption(
+        [flag, PREFIX + info.field],
+        type=None if info.type is bool else kind,
+        default=None,
+        help=f"{info.help}  [paper: {default}{unit}; {info.source}]",
+        group=info.group,
+    )
+
+
+@click.command(cls=RunCommand)
+@click.option("--plugin", required=True, metavar="NAME", help="The method.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    help="A named set of values.  [default: paper on a GPU, quick on a CPU]",
+)
+@click.option(
+    "--protocol", metavar="NAME", help="How results are measured.  [default: the preset's]"
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="The run's random seed.")
+@click.option("--seeds", metavar="LIST", help="Several seeds, one run each: 0-4 or 0,2,7.")
+@click.option("--name", help="A name for the run.  [default: its id]")
+@click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="A tag; repeatable.")
+@click.option("--note", default="", help="A note for later.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--threads", type=int, help="CPU threads.  [default: one for each processor]")
+@click.option(
+    "--dry-run", is_flag=True, help="Show the resolved configuration and the cost; write nothing."
+)
+@click.option(
+    "--log-every",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds between progress lines where there is no terminal.",
+)
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    seed: int,
+    seeds: str | None,
+    dry_run: bool,
+    log_every: float,
+    **given: Any,
+) -> int:
+    """Run a method on a task, and remember everything about it."""
+    from rlvit.runs.plan import Request, make_plan
+
+    catalog: Catalog = ctx.meta["catalog"]
+    plans = [
+        make_plan(
+            catalog,
+            Request(
+                plugin=given["plugin"],
+                task=given["task"],
+                preset=given["preset"],
+                protocol=given["protocol"],
+                slots=_pick(given, "slot_"),
+                values=_pick(given, PREFIX),
+                seed=one,
+                name=given["name"],
+                note=given["note"],
+                tags=parse_tags(given["tags"]),
+                device=given["device"],
+                threads=given["threads"],
+            ),
+        )
+        for one in _parse_seeds(seeds, seed)
+    ]
+    _announce(plans[0], chosen=given["preset"] is not None, dry_run=dry_run)
+    if dry_run:
+        return 0
+    codes = [_run_one(ctx, catalog, plan, log_every) for plan in plans]
+    return max(codes)
+
+
+@click.command()
+@click.argument("run_id", metavar="RUN")
+@click.option(
+    "--threads", type=int, help="CPU threads; another number than before is not bit-equal."
+)
+@click.option(
+    "--log-every",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds between progress lines where there is no terminal.",
+)
+@click.pass_context
+def resume(ctx: click.Context, run_id: str, threads: int | None, log_every: float) -> int:
+    """Go on with an interrupted or failed run from its last checkpoint.
+
+    RUN is an id, the start or end of one, a name, or `latest`.
+    """
+    from rlvit.cli.progress import make_display
+    from rlvit.cli.session import load_catalog
+    from rlvit.runs import execute
+
+    catalog = load_catalog()
+    outcome = execute.resume(catalog, ctx.obj, run_id, make_display(log_every), threads)
+    return _conclude(ctx, outcome)
+
+
+def _pick(given: dict[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the options of a prefix that the user gave."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in given.items()
+        if name.startswith(prefix) and value is not None
+    }
+
+
+def parse_tags(tags: tuple[str, ...]) -> dict[str, str]:
+    """Read KEY or KEY=VALUE.
+
+    Raises:
+        UsageProblem: a key is empty.
+    """
+    pairs = dict(tag.partition("=")[::2] for tag in tags)
+    if "" in pairs:
+        raise UsageProblem("--tag: expected KEY or KEY=VALUE, the key is empty.")
+    return pairs
+
+
+def _parse_seeds(seeds: str | None, seed: int) -> list[int]:
+    """Read `0-4` or `0,2,7`.
+
+    Raises:
+        UsageProblem: it is neither.
+    """
+    if seeds is None:
+        return [seed]
+    found: list[int] = []
+    try:
+        for part in seeds.split(","):
+            first, dash, last = part.strip().partition("-")
+            found += range(int(first), int(last) + 1) if dash else [int(first)]
+    except ValueError:
+        raise UsageProblem(
+            f"--seeds {seeds}: expected a range such as 0-4 or a list 0,2,7."
+        ) from None
+    if not found or len(set(found)) < len(found):
+        raise UsageProblem(f"--seeds {seeds}: the list is empty or names a seed twice.")
+    return found
+
+
+def _announce(plan: Plan, *, chosen: bool, dry_run: bool) -> None:
+    """Say what will run and what it costs here; without `--preset` also what the other costs."""
+    from rlvit.runs.cost import device_speed, stage_seconds, words
+
+    speed = device_speed(plan.device, plan.threads)
+    costs = plan.costs()
+    seconds = stage_seconds(costs, speed)
+    line = f"preset {plan.preset.name} on {plan.device}: about {words(sum(seconds))}"
+    if not chosen:
+        other_name = "quick" if plan.preset.name == "paper" else "paper"
+        other = plan.method.preset(other_name)
+        task_costs = plan.method.estimate(
+            plan.method.config(**other.values), plan.task, plan.task.protocol(other.protocol)
+        )
+        total = words(sum(stage_seconds(task_costs, speed)))
+        why = "no CUDA device here" if plan.device == "cpu" else "a CUDA device is here"
+        line += f" ({why}; --preset {other_name} would take about {total})"
+    click.echo(line + ".", err=not dry_run)
+    if dry_run:
+        _show_plan(
+            plan, [(c.stage, c.amount, words(s)) for c, s in zip(costs, seconds, strict=True)]
+        )
+
+
+def _show_plan(plan: Plan, stages: list[tuple[str, str, str]]) -> None:
+    from rlvit.config import flat
+
+    click.echo(
+        f"method {plan.method.name}, {plan.method.task_kind} {plan.task.name}, seed {plan.seed}"
+    )
+    click.echo(f"protocol {plan.protocol.name}: {plan.protocol.summary}")
+    for setting, number in plan.protocol.settings.items():
+        click.echo(f"  {setting} = {json.dumps(number)}")
+    click.echo("parts " + ", ".join(f"{slot} {name}" for slot, name in plan.slots.items()))
+    click.echo(f"configuration (fingerprint {plan.fingerprint[:12]})")
+    for field, value in flat(plan.config).items():
+        click.echo(f"  {field} = {json.dumps(value)}")
+    click.echo("expected cost")
+    for stage, amount, duration in stages:
+        click.echo(f"  {stage:<10} {amount:<32} {duration}")
+
+
+def _run_one(ctx: click.Context, catalog: Catalog, plan: Plan, log_every: float) -> int:
+    from rlvit.cli.progress import make_display
+    from rlvit.runs import execute
+
+    outcome = execute.start(catalog, ctx.obj, plan, make_display(log_every))
+    code = _conclude(ctx, outcome)
+    if outcome.state == "interrupted":
+        raise click.Abort
+    return code
+
+
+def _conclude(ctx: click.Context, outcome: RunOutcome) -> int:
+    """Print the results and where to look next; return the exit code."""
+    from rlvit.cli.tables import show
+    from rlvit.runs.cost import words
+
+    if outcome.results:
+        rows = [
+            {"result": m.metric, "value": m.value, "sd": m.spread, "n": m.samples}
+            for m in outcome.results
+        ]
+        show(rows, "table")
+    short = outcome.id.rpartition("-")[2]
+    click.echo(f"{outcome.id}: {outcome.state} after {words(outcome.seconds)}")
+    if outcome.state == "completed":
+        click.echo(f"  folder   {outcome.folder}")
+        click.echo(f"  details  rlvit runs show {short}")
+        click.echo("  curves   rlvit ui")
+        return 0
+    click.echo(f"  go on    rlvit resume {short}")
+    if outcome.error is not None:
+        raise RlvitError(outcome.error)
+    return 130

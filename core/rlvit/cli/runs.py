@@ -1,0 +1,254 @@
+"""`rlvit runs`: what was run, how it went, what differs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rlvit.cli.run import parse_tags
+from rlvit.cli.session import open_registry
+from rlvit.cli.tables import cell, format_option, moment, show
+from rlvit.errors import UsageProblem
+
+
+@click.group()
+def runs() -> None:
+    """List, show, compare and annotate runs.
+
+    RUN is an id, the start or end of one, a name, or `latest`.
+    """
+
+
+@runs.command("list")
+@click.option("--plugin", "method", help="Only this method.")
+@click.option("--game", "--dataset", "--task", "task", help="Only this task.")
+@click.option("--protocol", help="Only this protocol.")
+@click.option("--preset", help="Only this preset.")
+@click.option("--state", help="Only this state.")
+@click.option("--seed", type=int, help="Only this seed.")
+@click.option("--name", help="Only this name.")
+@click.option("--tag", metavar="KEY[=VALUE]", help="Only with this tag.")
+@click.option("--archived/--not-archived", default=False, help="Archived runs instead.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many."
+)
+@format_option
+@click.pass_context
+def list_command(ctx: click.Context, /, style: str, **filters: Any) -> None:
+    """List runs, newest first."""
+    from rlvit.registry import queries
+
+    known = ("created", "running", "completed", "failed", "interrupted")
+    if filters["state"] is not None and filters["state"] not in known:
+        raise UsageProblem(f"--state {filters['state']}: expected one of {', '.join(known)}.")
+    with open_registry(ctx.obj) as store:
+        found = queries.list_runs(store.engine, **filters)
+        rows = [_row(record, queries.results(store.engine, record.id)) for record in found]
+    show(rows, style)
+
+
+def _row(record: Any, results: list[Any]) -> dict[str, Any]:
+    live = [r for r in results if not r.superseded]
+    return {
+        "run": record.id,
+        "name": None if record.name == record.id else record.name,
+        "preset": record.preset,
+        "protocol": record.protocol,
+        "state": record.state,
+        "result": f"{live[0].metric} {cell(live[0].value)} (n={live[0].samples})" if live else None,
+        "started": moment(record.started_at or record.created_at),
+        "seconds": round(record.seconds),
+        "tags": " ".join(k if not v else f"{k}={v}" for k, v in record.tags.items()) or None,
+    }
+
+
+@runs.command("show")
+@click.argument("run_id", metavar="RUN")
+@format_option
+@click.pass_context
+def show_command(ctx: click.Context, run_id: str, style: str) -> None:
+    """Show everything about a run."""
+    from rlvit.registry import queries
+
+    with open_registry(ctx.obj) as store:
+        record = queries.find_run(store.engine, run_id)
+        results = [vars(r) for r in queries.results(store.engine, record.id) if not r.superseded]
+        episodes = [e for e in queries.episodes(store.engine, record.id) if not e.superseded]
+        moves = queries.transitions(store.engine, record.id)
+        artifacts = [vars(a) for a in queries.artifacts(store.engine, record.id)]
+    if style != "table":
+        whole = vars(record) | {
+            "results": results,
+            "episodes": [vars(e) for e in episodes],
+            "transitions": [vars(m) for m in moves],
+            "artifacts": artifacts,
+        }
+        if style == "csv":
+            whole = {
+                k: json.dumps(v, default=str) if isinstance(v, dict | list) else v
+                for k, v in whole.items()
+            }
+        show([whole], style)
+        return
+    _show_head(record)
+    for move in moves:
+        click.echo(f"  {moment(move.at)}  attempt {move.attempt}  {move.to_state}  {move.reason}")
+    if results:
+        show(
+            [
+                {k: r[k] for k in ("metric", "value", "unit", "spread", "samples", "step")}
+                for r in results
+            ],
+            "table",
+            "Results",
+        )
+    if episodes:
+        click.echo("Episodes: " + ", ".join(f"{e.score:g}" for e in episodes[:60]))
+    if artifacts:
+        show(
+            [
+                {k: a[k] for k in ("kind", "role", "made_by", "sha256", "size")}
+                | {"sha256": a["sha256"][:12]}
+                for a in artifacts
+            ],
+            "table",
+            "Artifacts",
+        )
+    show([{"option": k, "value": v} for k, v in record.config.items()], "table", "Configuration")
+
+
+def _show_head(record: Any) -> None:
+    dirty = {True: " with uncommitted changes", False: "", None: ""}[record.git_dirty]
+    machine = record.provenance
+    lines = {
+        "run": record.id,
+        "name": record.name,
+        "state": record.state + (f": {record.error}" if record.error else ""),
+        "method": f"{record.method} ({record.plugin_version}), preset {record.preset}",
+        "task": f"{record.task}, protocol {record.protocol}, seed {record.seed}",
+        "parts": ", ".join(f"{slot} {name}" for slot, name in record.slots.items()),
+        "commit": (record.git_commit or "not run from a git checkout") + dirty,
+        "command": machine.get("command"),
+        "machine": f"{machine.get('host')}, {machine.get('cpu')}, "
+        f"{machine.get('threads')} threads, {machine.get('gpu') or 'no GPU'}",
+        "computed": f"{record.seconds:,.0f} s in {record.attempt} attempt(s)",
+        "tags": ", ".join(f"{k}={v}" if v else k for k, v in record.tags.items()) or "-",
+        "note": record.note or "-",
+        "folder": record.folder,
+    }
+    for key, value in lines.items():
+        click.echo(f"{key:<9} {value}")
+
+
+@runs.command("diff")
+@click.argument("first", metavar="RUN")
+@click.argument("second", metavar="RUN")
+@format_option
+@click.pass_context
+def diff_command(ctx: click.Context, first: str, second: str, style: str) -> None:
+    """Show where two runs differ: configuration, code, environment, results."""
+    from rlvit.registry import queries
+
+    with open_registry(ctx.obj) as store:
+        sides = []
+        for text in (first, second):
+            record = queries.find_run(store.engine, text)
+            results = queries.results(store.engine, record.id)
+            sides.append(_facts(record, [r for r in results if not r.superseded]))
+    left, right = sides
+    keys = list(dict.fromkeys([*left, *right]))
+    rows = [
+        {"what": key, first: left.get(key), second: right.get(key)}
+        for key in keys
+        if left.get(key) != right.get(key)
+    ]
+    if first == second:
+        raise UsageProblem("these are the same run.")
+    show(rows, style)
+
+
+def _facts(record: Any, results: list[Any]) -> dict[str, Any]:
+    """Return a run as flat facts with a heading in each key."""
+    machine = dict(record.provenance)
+    packages = machine.pop("packages", {})
+    facts: dict[str, Any] = {
+        f"run/{name}": getattr(record, name)
+        for name in ("method", "task", "protocol", "preset", "seed", "state", "plugin_version")
+    }
+    facts |= {f"config/{k}": v for k, v in record.config.items()}
+    facts |= {f"protocol/{k}": v for k, v in record.protocol_settings.items()}
+    facts |= {f"part/{k}": v for k, v in record.slots.items()}
+    facts |= {f"code/{k}": machine.pop(k, None) for k in ("git_commit", "git_dirty", "git_tree")}
+    facts |= {f"environment/{k}": v for k, v in machine.items()}
+    facts |= {f"package/{k}": v for k, v in packages.items()}
+    facts |= {f"result/{r.metric}@{r.step}": r.value for r in results}
+    return facts
+
+
+@runs.command("tag")
+@click.argument("run_id", metavar="RUN")
+@click.argument("tags", nargs=-1, metavar="KEY[=VALUE]...")
+@click.option("--remove", multiple=True, metavar="KEY", help="Take a tag away; repeatable.")
+@click.pass_context
+def tag_command(
+    ctx: click.Context, run_id: str, tags: tuple[str, ...], remove: tuple[str, ...]
+) -> None:
+    """Attach tags to a run, or take them away."""
+    if not tags and not remove:
+        raise UsageProblem("give a tag to attach, or --remove KEY.")
+    _change(ctx, run_id, lambda store, found: store.tag(found, parse_tags(tags), remove))
+
+
+@runs.command("note")
+@click.argument("run_id", metavar="RUN")
+@click.argument("text")
+@click.pass_context
+def note_command(ctx: click.Context, run_id: str, text: str) -> None:
+    """Replace a run's note."""
+    _change(ctx, run_id, lambda store, found: store.annotate(found, note=text))
+
+
+@runs.command("archive")
+@click.argument("run_id", metavar="RUN")
+@click.option("--undo", is_flag=True, help="Bring it back.")
+@click.pass_context
+def archive_command(ctx: click.Context, run_id: str, undo: bool) -> None:
+    """Hide a run from lists; nothing is removed."""
+    _change(ctx, run_id, lambda store, found: store.annotate(found, archived=not undo))
+
+
+def _change(ctx: click.Context, run_id: str, change: Any) -> None:
+    """Change a run's annotations in the registry and in its folder."""
+    from rlvit.registry import queries
+    from rlvit.runs.execute import mirror
+
+    with open_registry(ctx.obj) as store:
+        found = queries.find_run(store.engine, run_id).id
+        change(store, found)
+        mirror(store, found)
+    click.echo(f"{found}: done")
+
+
+@runs.command("delete")
+@click.argument("run_id", metavar="RUN")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def delete_command(ctx: click.Context, run_id: str, yes: bool) -> None:
+    """Remove a run from the registry, and its folder. This cannot be undone."""
+    from rlvit.registry import queries
+
+    with open_registry(ctx.obj) as store:
+        record = queries.find_run(store.engine, run_id)
+        if record.state in ("running", "created"):
+            raise UsageProblem(f"run {record.id} is {record.state}; stop it first.")
+        if not yes:
+            click.confirm(f"Delete {record.id} and {record.folder}?", abort=True)
+        store.delete_run(record.id)
+        folder = Path(record.folder)
+        if folder.parent == ctx.obj.runs and folder.is_dir():
+            shutil.rmtree(folder)
+    click.echo(f"{record.id}: deleted")

@@ -1,0 +1,1 @@
+"""Network parts that several methods share, so that each method writes only what is its own."""

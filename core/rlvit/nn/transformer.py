@@ -1,0 +1,79 @@
+"""The pre-LN transformer block, written once so that every encoder and decoder shares one."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+LAYER_NORM_EPS = 1e-6  # the value of the ViT and MAE code, not torch's 1e-5
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one joint projection to queries, keys and values."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        """Build the projections for tokens of `dim` features.
+
+        Raises ValueError if `heads` does not divide `dim`.
+        """
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"{heads} heads do not divide {dim} features")
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, key_mask: Tensor | None = None) -> Tensor:
+        """Attend over tokens `x` [B, N, D]; returns [B, N, D].
+
+        `key_mask` is bool [B, N]: a token marked False is attended to by nobody. Every sample
+        needs one True token, or its outputs are NaN.
+        """
+        batch, tokens, dim = x.shape
+        qkv: Tensor = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # 3 x [B, H, N, D/H]
+        mask = None if key_mask is None else key_mask[:, None, None, :]  # [B, 1, 1, N]
+        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        output: Tensor = self.proj(y.transpose(1, 2).reshape(batch, tokens, dim))  # [B, N, D]
+        return output
+
+
+class Mlp(nn.Module):
+    """Two linear layers with an exact GELU between them."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        """Build the layers `dim` -> `hidden` -> `dim`."""
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Transform every token of `x` [..., D] alone; returns the same shape."""
+        output: Tensor = self.fc2(functional.gelu(self.fc1(x)))
+        return output
+
+
+class Block(nn.Module):
+    """Pre-LN transformer block: x + MHSA(LN(x)), then x + MLP(LN(x)).
+
+    Parameters carry timm's names (norm1, attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2), so
+    published checkpoints load unchanged.
+    """
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: float = 4.0) -> None:
+        """Build a block for tokens of `dim` features; the MLP is `mlp_ratio` times as wide.
+
+        Raises ValueError if `heads` does not divide `dim`.
+        """
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.attn = Attention(dim, heads)
+        self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+
+    def forward(self, x: Tensor, key_mask: Tensor | None = None) -> Tensor:
+        """Transform tokens `x` [B, N, D]; returns [B, N, D].
+
+        `key_mask` bool [B, N] marks the tokens that may be attended to (default: all).
+        """
+        x = x + self.attn(self.norm1(x), key_mask)
+        output: Tensor = x + self.mlp(self.norm2(x))
+        return output

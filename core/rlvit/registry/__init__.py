@@ -1,0 +1,1 @@
+"""The database that remembers every run; `store` is its only writer, `queries` its only reader."""

@@ -1,0 +1,118 @@
+"""Opens the registry's database: made once under a lock, migrated, safe for several writers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+
+from rlvit.errors import RlvitError, UsageProblem
+from rlvit.registry.schema import REVISION, VERSION_TABLE
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+BUSY_SECONDS = 60  # how long a writer waits for another before it gives up
+
+
+def open_database(url: str) -> Engine:
+    """Return an engine on a registry of the current schema, making or upgrading it as needed.
+
+    Several processes may call this at once on a database that does not exist yet.
+
+    Raises:
+        UsageProblem: the URL is not one, or its driver is missing.
+        RlvitError: the database cannot be opened, is none of ours, or is newer than this code.
+    """
+    try:
+        engine = _engine(url)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise UsageProblem(f"--registry {url}: {error}") from None
+    try:
+        if _revision(engine) != REVISION:
+            with _creation_lock(engine):
+                _migrate(engine)
+    except DatabaseError as error:
+        raise RlvitError(
+            f"the registry {url} cannot be used: {error.orig}. Nothing was changed."
+        ) from None
+    return engine
+
+
+def writing(engine: Engine) -> Engine:
+    """Return the same engine with transactions that take the write lock from the start."""
+    return engine.execution_options(rlvit_write=True)
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _: object) -> None:
+    """WAL lets readers go on while one writes; foreign keys hold the metric names."""
+    connection.isolation_level = None  # we emit BEGIN ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """A read that later turns into a write would fail when another wrote in between."""
+    write = connection.get_execution_options().get("rlvit_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _revision(engine: Engine) -> str | None:
+    """Return the schema revision of the database, None for an empty one."""
+    path = engine.url.database
+    if engine.url.get_backend_name() == "sqlite" and path and not Path(path).exists():
+        return None
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table(VERSION_TABLE):
+                return None
+            found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+            return None if found is None else str(found)
+    except OperationalError as error:
+        if "locked" in str(error.orig):  # being made by another process: look again under the lock
+            return None
+        raise
+
+
+def _creation_lock(engine: Engine) -> FileLock:
+    path = engine.url.database
+    if engine.url.get_backend_name() == "sqlite" and path and path != ":memory:":
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{path}.lock", timeout=BUSY_SECONDS)
+    return FileLock(str(Path.home() / ".rlvit-registry.lock"), timeout=BUSY_SECONDS)
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    found = _revision(engine)
+    if found == REVISION:
+        return  # another process was first
+    if found is not None and found not in known:
+        raise RlvitError(
+            f"the registry {engine.url} has schema {found}, which this version of rlvit does not "
+            f"know (it has {REVISION}). Upgrade rlvit."
+        )
+    with writing(engine).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,106 @@
+"""What readers of the registry get: frozen copies, never rows that could be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as the registry knows it. Times are seconds since 1970, UTC."""
+
+    id: str
+    name: str
+    method: str
+    task: str
+    protocol: str
+    preset: str
+    seed: int
+    state: str
+    attempt: int
+    note: str
+    archived: bool
+    folder: str
+    plugin: str
+    plugin_version: str
+    fingerprint: str
+    git_commit: str | None
+    git_dirty: bool | None
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    heartbeat_at: float | None
+    seconds: float
+    error: str | None
+    config: Mapping[str, Any]
+    protocol_settings: Mapping[str, Any]
+    slots: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    process: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PointRecord:
+    """A logged value."""
+
+    metric: str
+    attempt: int
+    row: int
+    step: int
+    value: float | None
+    at: float
+    superseded: bool
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """A measurement."""
+
+    metric: str
+    unit: str
+    attempt: int
+    step: int
+    value: float | None
+    samples: int
+    spread: float | None
+    superseded: bool
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """An evaluation episode."""
+
+    attempt: int
+    step: int
+    index: int
+    score: float
+    length: int
+    superseded: bool
+
+
+@dataclass(frozen=True)
+class TransitionRecord:
+    """A move of a run from one state to another."""
+
+    attempt: int
+    from_state: str | None
+    to_state: str
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class ArtifactRecord:
+    """An artifact that a run made or used."""
+
+    kind: str
+    key: str
+    sha256: str
+    path: str
+    size: int
+    inputs: Mapping[str, Any]
+    made_by: str
+    role: str

@@ -1,0 +1,281 @@
+"""The only writer of the registry: every change of a run's rows is a method here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session, sessionmaker
+
+from rlvit.contracts import Artifact
+from rlvit.errors import RlvitError
+from rlvit.registry import schema
+from rlvit.registry.database import open_database, writing
+from rlvit.specs import MetricDef
+
+MOVES: Mapping[str | None, frozenset[str]] = {
+    None: frozenset({"created"}),
+    "created": frozenset({"running", "failed", "interrupted"}),
+    "running": frozenset({"completed", "failed", "interrupted"}),
+    "failed": frozenset({"running"}),
+    "interrupted": frozenset({"running"}),
+    "completed": frozenset(),  # final
+}
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """What is known of a run before it starts."""
+
+    id: str
+    name: str
+    method: str
+    plugin: str
+    plugin_version: str
+    task: str
+    protocol: str
+    protocol_settings: Mapping[str, Any]
+    config: Mapping[str, Any]
+    slots: Mapping[str, str]
+    fingerprint: str
+    seed: int
+    preset: str
+    note: str
+    folder: str
+    provenance: Mapping[str, Any]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PointRow:
+    """A value to be stored; `value` is None where it was not a finite number."""
+
+    metric: str
+    attempt: int
+    row: int
+    step: int
+    value: float | None
+    at: float
+
+
+def finite(value: float | None) -> float | None:
+    """Return the value, or None where it is NaN or infinite: databases have no such numbers."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+class Store:
+    """Writes to one registry. Each method is one transaction."""
+
+    def __init__(self, url: str) -> None:
+        self.engine: Engine = open_database(url)
+        self._transaction = sessionmaker(writing(self.engine)).begin
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    def declare_metrics(self, metrics: Iterable[MetricDef]) -> None:
+        """Make the metrics known; a changed declaration replaces the old one."""
+        rows = [asdict(metric) for metric in metrics]
+        if rows:
+            with self._transaction() as session:
+                session.execute(
+                    self._upsert(
+                        schema.Metric,
+                        rows,
+                        ["name"],
+                        ["unit", "direction", "meaning", "axis", "timing"],
+                    )
+                )
+
+    def create_run(self, new: NewRun) -> None:
+        """Add a run in the state `created`."""
+        fields = asdict(new)
+        tags = fields.pop("tags")
+        experiment = {
+            key: fields.pop(key)
+            for key in ("method", "task", "protocol", "protocol_settings", "config", "slots")
+        }
+        experiment["fingerprint"] = fields.pop("fingerprint")
+        now = time.time()
+        with self._transaction() as session:
+            session.execute(
+                self._upsert(schema.Experiment, [experiment], ["fingerprint"], ["fingerprint"])
+            )
+            row = schema.Run(
+                **fields,
+                experiment_id=session.scalar(
+                    select(schema.Experiment.id).filter_by(fingerprint=experiment["fingerprint"])
+                ),
+                state="created",
+                attempt=0,
+                archived=False,
+                git_commit=new.provenance.get("git_commit"),
+                git_dirty=new.provenance.get("git_dirty"),
+                created_at=now,
+                seconds=0.0,
+                process={},
+            )
+            session.add(row)
+            session.flush()
+            session.add_all(schema.Tag(run_id=new.id, key=k, value=v) for k, v in tags.items())
+            session.add(_transition(new.id, 0, None, "created", now, ""))
+
+    def move(
+        self, run_id: str, to: str, reason: str = "", *, process: Mapping[str, Any] | None = None
+    ) -> int:
+        """Make one of the legal moves of a run's life and return its attempt.
+
+        Raises:
+            RlvitError: the move is not legal from the run's present state.
+        """
+        now = time.time()
+        with self._transaction() as session:
+            run = self._run(session, run_id)
+            if to not in MOVES[run.state]:
+                raise RlvitError(f"run {run_id} is {run.state}: it cannot become {to}.")
+            before, run.state = run.state, to
+            if to == "running":
+                run.attempt += 1
+                run.started_at = run.started_at or now
+                run.ended_at, run.error = None, None
+                run.heartbeat_at, run.process = now, dict(process or {})
+            else:
+                run.ended_at = now
+                run.error = reason if to == "failed" else None
+            session.add(_transition(run_id, run.attempt, before, to, now, reason))
+            return run.attempt
+
+    def beat(self, run_id: str, seconds: float) -> None:
+        """Say that a run is alive, `seconds` of computing further than at the last beat."""
+        with self._transaction() as session:
+            session.execute(
+                update(schema.Run)
+                .where(schema.Run.id == run_id)
+                .values(heartbeat_at=time.time(), seconds=schema.Run.seconds + seconds)
+            )
+
+    def add_points(self, run_id: str, points: Sequence[PointRow]) -> None:
+        """Add values; those already there stay."""
+        self._add(schema.Point, run_id, [asdict(p) | {"value": finite(p.value)} for p in points])
+
+    def thin_points(self, run_id: str, attempt: int, metric: str, rows: Sequence[int]) -> None:
+        """Remove the values of these rows, which the folder still has."""
+        point = schema.Point
+        with self._transaction() as session:
+            for start in range(0, len(rows), 500):
+                session.execute(
+                    delete(point).where(
+                        point.run_id == run_id,
+                        point.attempt == attempt,
+                        point.metric == metric,
+                        point.row.in_(rows[start : start + 500]),
+                    )
+                )
+
+    def add_results(self, run_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add measurements; those already there stay."""
+        self._add(schema.Result, run_id, [dict(r) | {"value": finite(r["value"])} for r in rows])
+
+    def add_episodes(self, run_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add evaluation episodes; those already there stay."""
+        self._add(schema.EpisodeRow, run_id, [dict(row) for row in rows])
+
+    def supersede(self, run_id: str, watermarks: Mapping[str, int]) -> None:
+        """Mark the rows behind a checkpoint's watermarks: the next attempt makes them again."""
+        tables: dict[str, Any] = {
+            "metrics": schema.Point,
+            "results": schema.Result,
+            "episodes": schema.EpisodeRow,
+        }
+        with self._transaction() as session:
+            for stream, table in tables.items():
+                session.execute(
+                    update(table)
+                    .where(table.run_id == run_id, table.row >= watermarks[stream])
+                    .values(superseded=True)
+                )
+
+    def add_artifact(self, run_id: str, artifact: Artifact, role: str) -> None:
+        """Record that a run made or used an artifact."""
+        row = {
+            "kind": artifact.kind,
+            "key": artifact.key,
+            "sha256": artifact.sha256,
+            "path": str(artifact.folder),
+            "size": artifact.size,
+            "inputs": dict(artifact.inputs),
+            "made_by": artifact.made_by,
+        }
+        keys = ["kind", "key", "sha256"]
+        with self._transaction() as session:
+            session.execute(self._upsert(schema.ArtifactRow, [row], keys, ["path"]))
+            found = session.scalar(
+                select(schema.ArtifactRow.id).filter_by(**{key: row[key] for key in keys})
+            )
+            link = {"run_id": run_id, "artifact_id": found, "role": role}
+            session.execute(self._upsert(schema.Lineage, [link], ["run_id", "artifact_id"], []))
+
+    def annotate(
+        self, run_id: str, *, note: str | None = None, archived: bool | None = None
+    ) -> None:
+        """Change a run's note or its archive mark."""
+        with self._transaction() as session:
+            run = self._run(session, run_id)
+            run.note = run.note if note is None else note
+            run.archived = run.archived if archived is None else archived
+
+    def tag(self, run_id: str, put: Mapping[str, str], remove: Iterable[str] = ()) -> None:
+        """Attach tags to a run and take others away."""
+        with self._transaction() as session:
+            self._run(session, run_id)
+            for key in remove:
+                session.execute(delete(schema.Tag).filter_by(run_id=run_id, key=key))
+            for key, value in put.items():
+                session.merge(schema.Tag(run_id=run_id, key=key, value=value))
+
+    def delete_run(self, run_id: str) -> None:
+        """Forget a run and everything that belongs to it alone."""
+        with self._transaction() as session:
+            session.delete(self._run(session, run_id))
+
+    def _run(self, session: Session, run_id: str) -> schema.Run:
+        run = session.get(schema.Run, run_id)
+        if run is None:
+            raise RlvitError(f"the registry has no run {run_id}.")
+        return run
+
+    def _add(self, table: Any, run_id: str, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        keys = [column.name for column in table.__table__.primary_key]
+        filled = [row | {"run_id": run_id, "superseded": False} for row in rows]
+        with self._transaction() as session:
+            for start in range(0, len(filled), 500):
+                session.execute(self._upsert(table, filled[start : start + 500], keys, []))
+
+    def _upsert(
+        self, table: Any, rows: list[dict[str, Any]], keys: list[str], replace: list[str]
+    ) -> Any:
+        """Return an INSERT that replaces the named columns, or nothing, where the row exists."""
+        dialects: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+        make = dialects.get(self.engine.dialect.name, insert)
+        statement = make(table).values(rows)
+        if not replace:
+            return statement.on_conflict_do_nothing(index_elements=keys)
+        return statement.on_conflict_do_update(
+            index_elements=keys, set_={column: statement.excluded[column] for column in replace}
+        )
+
+
+def _transition(
+    run_id: str, attempt: int, before: str | None, to: str, at: float, reason: str
+) -> schema.Transition:
+    return schema.Transition(
+        run_id=run_id, attempt=attempt, from_state=before, to_state=to, at=at, reason=reason
+    )

@@ -1,0 +1,275 @@
+"""Prioritised n-step replay whose observations live in an append-only file.
+
+Frames are by far the largest part of a run's state; in a file that only grows, a checkpoint needs
+no copy of them, only a watermark.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rlvit.rl.returns import n_step_returns
+from rlvit.rl.sum_tree import SumTree
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sampled transitions from t to t + n, on the CPU; B transitions, stacks of S frames."""
+
+    observations: Tensor  # [B, S, *shape] float32, oldest frame first, zeros before the episode
+    next_observations: Tensor  # [B, S, *shape] the same at t + n
+    actions: Tensor  # [B] int64
+    returns: Tensor  # [B] float32, n-step, clipped rewards
+    bootstrap_discounts: Tensor  # [B] float32, gamma^n or 0
+    importance_weights: Tensor  # [B] float32, at most 1
+    indices: NDArray[np.int64]  # [B] steps t, for `update_priorities`
+
+
+class SequenceReplay:
+    """All steps of one run of one environment, sampled in proportion to priority.
+
+    Step t becomes sampleable once the observation at t + n has been appended. Nothing is evicted:
+    the capacity is the run's total number of environment steps. The file
+    `path/observations.f32` is created sparse at its full size with the first append or restore,
+    and an existing one is never truncated; where the disk is full, writing to it ends the process
+    (SIGBUS), so the space should be checked beforehand.
+
+    Sources: Schaul et al. 2016, "Prioritized Experience Replay", eq. 1 and section 3.4; n-step as
+    in Hessel et al. 2018. A new step gets priority 1 (data-efficient Rainbow), not the maximum.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        capacity: int,
+        observation_shape: tuple[int, ...],
+        stack: int,
+        n_step: int,
+        gamma: float,
+        priority_exponent: float,
+    ) -> None:
+        """Make an empty replay; `restore` brings back the rows of an existing file.
+
+        Args:
+            path: folder of the observation file, made if missing.
+            capacity: total number of environment steps of the run.
+            observation_shape: shape of a single observation, without the stack.
+            stack: number of frames the network sees.
+            n_step: n, the distance in steps to the bootstrap observation.
+            gamma: discount of one step.
+            priority_exponent: alpha of Schaul 2016.
+
+        Raises:
+            ValueError: if capacity, stack or n_step is not positive.
+        """
+        if min(capacity, stack, n_step) < 1:
+            raise ValueError(f"capacity {capacity}, stack {stack}, n_step {n_step}: need >= 1")
+        path.mkdir(parents=True, exist_ok=True)
+        self._file = path / "observations.f32"
+        self._capacity = capacity
+        self._shape = tuple(observation_shape)
+        self._stack = stack
+        self._n_step = n_step
+        self._gamma = gamma
+        self._alpha = priority_exponent
+        self._size = 0
+        self._actions = np.zeros(capacity, dtype=np.int64)
+        self._rewards = np.zeros(capacity, dtype=np.float32)
+        self._dones = np.zeros(capacity, dtype=np.bool_)
+        self._episode_steps = np.zeros(capacity, dtype=np.int64)
+        self._priorities = SumTree(capacity)
+
+    def __len__(self) -> int:
+        """The number of steps appended, sampleable or not."""
+        return self._size
+
+    @property
+    def sampleable(self) -> int:
+        """The number of steps that `sample` can return."""
+        return max(0, self._size - self._n_step)
+
+    def append(self, observation: Array, action: int, reward: float, done: bool) -> None:
+        """Store one step.
+
+        Args:
+            observation: newest frame at t, float32 [*shape].
+            action: action taken at t.
+            reward: clipped reward received for it.
+            done: whether the episode (or the life) ended after it.
+
+        Raises:
+            ValueError: if the replay is full or the observation has another shape.
+        """
+        step = self._size
+        if step >= self._capacity:
+            raise ValueError(f"replay is full: capacity {self._capacity} steps")
+        self._check_shape(observation)
+        self._episode_steps[step] = self._next_episode_step()
+        self._frames[step] = observation
+        self._actions[step] = action
+        self._rewards[step] = reward
+        self._dones[step] = done
+        self._size = step + 1
+        if step >= self._n_step:
+            self._priorities.set([step - self._n_step], [1.0**self._alpha])
+
+    def sample(self, uniforms: NDArray[np.float64], importance_exponent: float) -> Batch:
+        """Draw transitions with replacement, in proportion to their priority.
+
+        Args:
+            uniforms: one number in [0, 1) for each transition [B].
+            importance_exponent: beta of Schaul 2016; the weights are (p + 1e-5)^-beta divided by
+                the batch's largest, with p the stored priority^alpha.
+
+        Raises:
+            ValueError: if no step is sampleable yet.
+        """
+        steps = self._priorities.sample(uniforms)  # [B]
+        window = steps[:, None] + np.arange(self._n_step)  # [B, n]
+        returns, bootstrap_discounts = n_step_returns(
+            torch.from_numpy(self._rewards[window]),
+            torch.from_numpy(self._dones[window]),
+            self._gamma,
+        )
+        stacks = torch.from_numpy(self._stacks(np.stack([steps, steps + self._n_step])))
+        return Batch(
+            observations=stacks[0],
+            next_observations=stacks[1],
+            actions=torch.from_numpy(self._actions[steps]),
+            returns=returns,
+            bootstrap_discounts=bootstrap_discounts,
+            importance_weights=self._importance_weights(steps, importance_exponent),
+            indices=steps,
+        )
+
+    def update_priorities(self, indices: NDArray[np.int64], priorities: Tensor) -> None:
+        """Store priority^alpha for the steps [B]; of equal steps the last wins.
+
+        Args:
+            indices: steps as sampled [B].
+            priorities: positive, already clamped [B], any float type and device.
+
+        Raises:
+            ValueError: if a step is not sampleable or a priority is negative or not finite.
+        """
+        if ((indices < 0) | (indices >= self.sampleable)).any():
+            raise ValueError(f"only steps 0..{self.sampleable - 1} are sampleable")
+        values = priorities.detach().to("cpu", torch.float64).numpy()
+        self._priorities.set(indices, values**self._alpha)
+
+    def latest_stack(self, current_observation: Array) -> NDArray[np.float32]:
+        """Return the frames to act on [stack, *shape], the last one being current_observation.
+
+        The current observation is that of the step to be appended next; frames before its episode
+        are zeros.
+
+        Raises:
+            ValueError: if the observation has another shape.
+        """
+        self._check_shape(current_observation)
+        stack = np.zeros((self._stack, *self._shape), dtype=np.float32)
+        earlier = min(self._stack - 1, self._next_episode_step())
+        if earlier:
+            stack[-1 - earlier : -1] = self._frames[self._size - earlier : self._size]
+        stack[-1] = current_observation
+        return stack
+
+    def state(self) -> dict[str, Tensor | int]:
+        """Flush the observations to their file and return everything else, as tensors and ints."""
+        size = self._size
+        if size:
+            self._mapped.flush()
+        saved = {name: column[:size].copy() for name, column in self._columns().items()}
+        saved["priorities"] = self._priorities.state(size)
+        return {"size": size} | {name: torch.from_numpy(array) for name, array in saved.items()}
+
+    def restore(self, state: dict[str, Tensor | int]) -> None:
+        """Return to a saved state; rows of the file beyond its size are overwritten by appends.
+
+        Raises:
+            ValueError: if the state exceeds the capacity, or the file has fewer rows than the
+                state (an incomplete copy, or another observation shape).
+        """
+        size = int(state["size"])
+        self._check_rows(size)
+        self._size = size
+        for name, column in self._columns().items():
+            column[:size] = _array(state[name])
+        self._priorities.load(_array(state["priorities"]))
+
+    @cached_property
+    def _mapped(self) -> "np.memmap[Any, np.dtype[np.float32]]":
+        """The file, extended with a hole to its full size: [capacity, *shape]."""
+        self._file.touch()
+        full = self._capacity * self._row_bytes
+        if self._file.stat().st_size < full:
+            os.truncate(self._file, full)
+        shape = (self._capacity, *self._shape)
+        return np.memmap(self._file, dtype=np.float32, mode="r+", shape=shape)
+
+    @cached_property
+    def _frames(self) -> NDArray[np.float32]:
+        """The same memory as a plain array: [capacity, *shape]."""
+        return np.asarray(self._mapped)
+
+    @property
+    def _row_bytes(self) -> int:
+        """Bytes of one observation in the file."""
+        return 4 * int(np.prod(self._shape, dtype=np.int64))
+
+    def _columns(self) -> dict[str, Array]:
+        """The per-step arrays [capacity] under the names they have in a state."""
+        return {
+            "actions": self._actions,
+            "rewards": self._rewards,
+            "dones": self._dones,
+            "episode_steps": self._episode_steps,
+        }
+
+    def _next_episode_step(self) -> int:
+        """How many steps of its episode precede the step to be appended next."""
+        last = self._size - 1
+        if last < 0 or self._dones[last]:
+            return 0
+        return int(self._episode_steps[last]) + 1
+
+    def _stacks(self, steps: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Gather the stacks [..., stack, *shape] that end in the given steps [...]."""
+        back = np.arange(self._stack - 1, -1, -1)  # [S] oldest first
+        frames: NDArray[np.float32] = self._frames[
+            np.maximum(steps[..., None] - back, 0)
+        ]  # [..., S, *shape]
+        frames[back > self._episode_steps[steps][..., None]] = 0
+        return frames
+
+    def _importance_weights(self, steps: NDArray[np.int64], exponent: float) -> Tensor:
+        """Schaul 2016, section 3.4, relative to the batch's largest weight: [B]."""
+        weights = (1.0 / (self._priorities.get(steps) + 1e-5)) ** exponent
+        return torch.from_numpy((weights / weights.max()).astype(np.float32))
+
+    def _check_shape(self, observation: Array) -> None:
+        if observation.shape != self._shape:
+            raise ValueError(f"observation has shape {observation.shape}, not {self._shape}")
+
+    def _check_rows(self, size: int) -> None:
+        """Refuse a watermark that the capacity or the file cannot hold."""
+        if size > self._capacity:
+            raise ValueError(f"state has {size} steps, capacity is {self._capacity}")
+        found = self._file.stat().st_size if self._file.exists() else 0
+        if found < size * self._row_bytes:
+            rows = found // self._row_bytes
+            raise ValueError(f"{self._file} holds {rows} rows, the state needs {size}")
+
+
+def _array(value: Tensor | int) -> Array:
+    """Return a state's tensor as an array on the CPU."""
+    return torch.as_tensor(value).cpu().numpy()

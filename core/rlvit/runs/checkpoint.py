@@ -1,0 +1,109 @@
+"""Checkpoints: whole or not at all, verified before use, read without running anybody's code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rlvit.contracts import State
+from rlvit.runs.folder import write_json
+
+KEPT = 2  # the newest, and the one before it should the newest be damaged
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What is known of a checkpoint without reading it."""
+
+    number: int
+    stage: str
+    step: int
+    sha256: str
+    size: int  # bytes
+    watermarks: Mapping[str, int]  # rows of each stream that it includes
+
+
+class Checkpoints:
+    """The checkpoints of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, stage: str, step: int, watermarks: Mapping[str, int], state: State) -> None:
+        """Write a checkpoint; it exists once its JSON file does."""
+        import torch
+
+        number = max(self._numbers(), default=0) + 1
+        temporary = self.folder / f".{number:06d}.pt"
+        with open(temporary, "wb") as file:
+            torch.save(_to_plain(state), file)
+            file.flush()
+            os.fsync(file.fileno())
+        info = CheckpointInfo(
+            number, stage, step, _sha256(temporary), temporary.stat().st_size, dict(watermarks)
+        )
+        os.replace(temporary, self.folder / f"{number:06d}.pt")
+        write_json(self.folder / f"{number:06d}.json", asdict(info))
+        for old in sorted(self._numbers())[:-KEPT]:
+            (self.folder / f"{old:06d}.json").unlink(missing_ok=True)
+            (self.folder / f"{old:06d}.pt").unlink(missing_ok=True)
+
+    def load(self, say: Callable[[str], None]) -> tuple[CheckpointInfo, State] | None:
+        """Return the newest sound checkpoint, saying which damaged ones were passed over."""
+        import torch
+
+        for number in sorted(self._numbers(), reverse=True):
+            path = self.folder / f"{number:06d}.pt"
+            try:
+                info = CheckpointInfo(**json.loads(path.with_suffix(".json").read_text()))
+                if _sha256(path) != info.sha256:
+                    raise ValueError(f"{path.stat().st_size} of {info.size} bytes, or changed")
+                state = torch.load(path, map_location="cpu", weights_only=True)
+                return info, _from_plain(state)
+            except (OSError, ValueError, TypeError) as problem:
+                say(f"checkpoint {path.name} is damaged ({problem}); using the one before it")
+        return None
+
+    def remove(self) -> None:
+        """Delete all checkpoints."""
+        for path in self.folder.iterdir():
+            path.unlink()
+
+    def _numbers(self) -> list[int]:
+        return [int(path.stem) for path in self.folder.glob("[0-9]*.json")]
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _to_plain(value: Any) -> Any:
+    """Write arrays as tensors: a checkpoint then holds nothing that needs unpickling of classes."""
+    import numpy as np
+    import torch
+
+    if isinstance(value, np.ndarray):
+        return {"__array__": torch.from_numpy(np.ascontiguousarray(value).copy())}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: _to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(item) for item in value]
+    return value
+
+
+def _from_plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"__array__"}:
+            return value["__array__"].numpy()
+        return {key: _from_plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_from_plain(item) for item in value]
+    return value

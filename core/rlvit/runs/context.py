@@ -1,0 +1,186 @@
+"""What a method is given while it trains: a few verbs, behind which is all the bookkeeping."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlvit.contracts import Artifact, Episode, Measurement, Policy, StageProgress, State
+from rlvit.errors import Interrupted
+from rlvit.runs.artifacts import ArtifactShelf, copy_artifact, own_copy
+from rlvit.runs.checkpoint import Checkpoints
+from rlvit.runs.display import Display
+from rlvit.runs.folder import RunFolder
+from rlvit.runs.recorder import Recorder
+from rlvit.specs import EvaluatorSpec, Protocol, TaskSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+
+class StopFlag:
+    """Set by Ctrl-C or SIGTERM; a run looks at it between steps."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Ask for a stop."""
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise Interrupted if a stop was asked for."""
+        if self:
+            raise Interrupted("stopped as asked")
+
+
+class TrainingContext:
+    """The `RunContext` of `rlvit.contracts`."""
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        task: TaskSpec,
+        protocol: Protocol,
+        parts: Mapping[str, Any],
+        evaluator: EvaluatorSpec,
+        seed: int,
+        device: torch.device,
+        folder: RunFolder,
+        recorder: Recorder,
+        checkpoints: Checkpoints,
+        shelf: ArtifactShelf,
+        display: Display,
+        stop: StopFlag,
+        found: tuple[str, State] | None,
+        used: Callable[[Artifact], None],
+    ) -> None:
+        self.task, self.protocol, self.seed, self.device = task, protocol, seed, device
+        self.folder: Path = folder.path
+        self._run_id, self._parts, self._evaluator = run_id, parts, evaluator
+        self._files, self._recorder, self._checkpoints = folder, recorder, checkpoints
+        self._shelf, self._display, self._stop = shelf, display, stop
+        self._found, self._used = found, used
+        self._saved_at: tuple[str, int] | None = None
+        self.results: dict[tuple[str, int], Measurement] = {}
+
+    def part(self, slot: str) -> Any:
+        """Return the specification of the part chosen for a slot."""
+        return self._parts[slot]
+
+    def generator(self, name: str, seed: int | None = None) -> np.random.Generator:
+        """Return the named random stream of this run (or of `seed`)."""
+        import numpy as np
+
+        return np.random.default_rng(self._stream(name, seed))
+
+    def torch_generator(self, name: str, seed: int | None = None) -> torch.Generator:
+        """Return the named random stream of this run (or of `seed`) for torch, on the CPU."""
+        import torch
+
+        return torch.Generator().manual_seed(self._stream(name, seed))
+
+    def _stream(self, name: str, seed: int | None) -> int:
+        """Return a 63-bit seed: streams of other names or seeds are independent of it."""
+        text = f"{self.seed if seed is None else seed}/{name}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Record declared metrics; a logged row survives a kill of the process."""
+        self._recorder.log(step, values)
+
+    def checkpoint(self, stage: str, step: int, state: Callable[[], State], every: int) -> None:
+        """At every `every` steps, and when the run is asked to stop, save what `state` returns.
+
+        Raises:
+            Interrupted: after saving, if the run was asked to stop.
+        """
+        if (step % every == 0 or self._stop) and self._saved_at != (stage, step):
+            self._files.sync()
+            self._checkpoints.save(stage, step, self._files.rows, state())
+            self._saved_at = (stage, step)
+        self._stop.check()
+
+    def restored(self, stage: str) -> State | None:
+        """Return the state saved in this stage if the run resumes from there, else None."""
+        if self._found is not None and self._found[0] == stage:
+            return self._found[1]
+        return None
+
+    def artifact(
+        self,
+        kind: str,
+        inputs: Callable[[], Mapping[str, Any]],
+        build: Callable[[Path], None],
+        *,
+        copy: bool = False,
+    ) -> Artifact:
+        """Find the artifact with these inputs, or build it once under a lock.
+
+        With `copy` a copy goes into the run's own folder, and a resumed run uses that: it goes on
+        with what it began with, even if the code that builds it has changed since.
+        """
+        own = own_copy(self.folder / "artifacts" / kind) if copy else None
+        found = own or self._shelf.get(
+            kind, inputs(), build, run_id=self._run_id, say=self.say, check_stop=self._stop.check
+        )
+        if copy and own is None:
+            copy_artifact(found, self.folder / "artifacts")
+        self._used(found)
+        return found
+
+    def stage(self, name: str, total: int, unit: str) -> StageProgress:
+        """Begin a stage of the run."""
+        self._files.log(f"stage {name}: {total} {unit}")
+        return self._display.stage(name, total, unit)
+
+    def evaluate(self, policy: Policy, step: int) -> list[Measurement]:
+        """Measure a policy under the run's protocol and record the results and episodes.
+
+        An interrupted evaluation begins again from its first episode.
+        """
+        progress = self.stage("evaluate", int(self.protocol.settings["episodes"]), "episodes")
+
+        def sink(episode: Episode) -> None:
+            self._recorder.episode(step, episode)
+            progress.update(episode.index + 1, score=episode.score)
+
+        seed = self._stream("evaluate", None)
+        guarded = _Stoppable(policy, self._stop)
+        measured = self._evaluator.measure(guarded, self.task, self.protocol, seed, sink)
+        self.record(step, measured)
+        return measured
+
+    def record(self, step: int, measurements: list[Measurement]) -> None:
+        """Record further results."""
+        for measurement in measurements:
+            self._recorder.result(step, measurement)
+            self.results[measurement.metric, step] = measurement
+
+    def say(self, text: str) -> None:
+        """Tell the user something, and keep it in the run's log."""
+        self._files.log(text)
+        self._display.say(text)
+
+
+class _Stoppable:
+    """A policy that hears Ctrl-C between two actions."""
+
+    def __init__(self, policy: Policy, stop: StopFlag) -> None:
+        self._policy, self._stop = policy, stop
+
+    def begin(self) -> None:
+        self._policy.begin()
+
+    def act(self, frame: NDArray[np.uint8]) -> int:
+        self._stop.check()
+        return self._policy.act(frame)

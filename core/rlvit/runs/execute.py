@@ -1,0 +1,364 @@
+"""Starts, resumes and ends runs; every ending is recorded, whatever caused it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rlvit.catalog import Catalog
+from rlvit.config import flat
+from rlvit.contracts import Artifact, Measurement, RunView
+from rlvit.errors import Interrupted, RlvitError
+from rlvit.home import Home
+from rlvit.registry import queries
+from rlvit.registry.records import RunRecord
+from rlvit.registry.store import NewRun, Store
+from rlvit.runs import provenance
+from rlvit.runs.artifacts import ArtifactShelf
+from rlvit.runs.checkpoint import Checkpoints
+from rlvit.runs.context import StopFlag, TrainingContext
+from rlvit.runs.display import Display
+from rlvit.runs.folder import RunFolder, write_json
+from rlvit.runs.plan import Plan, Request, make_plan
+from rlvit.runs.recorder import Recorder, absorb
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended."""
+
+    id: str
+    name: str
+    state: str
+    folder: Path
+    seconds: float
+    results: tuple[Measurement, ...]
+    error: str | None = None
+
+
+def start(catalog: Catalog, home: Home, plan: Plan, display: Display) -> RunOutcome:
+    """Make a run of a plan and carry it to its end.
+
+    Raises:
+        RlvitError: the registry cannot be used, or a plugin refused the run.
+    """
+    home.create()
+    store = Store(home.registry_url)
+    try:
+        sweep(catalog, home, store)
+        new, diff = _describe(home, plan)
+        folder = RunFolder(Path(new.folder))
+        folder.create()
+        if diff:
+            (folder.path / "source.diff").write_text(diff)
+        store.declare_metrics(catalog.metrics.values())
+        store.create_run(new)
+        mirror(store, new.id)
+        return _carry_out(catalog, home, store, plan, new.id, folder, display, fresh=True)
+    finally:
+        store.close()
+
+
+def resume(
+    catalog: Catalog, home: Home, text: str, display: Display, threads: int | None = None
+) -> RunOutcome:
+    """Go on with an interrupted or failed run from its last checkpoint.
+
+    Raises:
+        RlvitError: the run is completed, or is running elsewhere.
+    """
+    store = Store(home.registry_url)
+    try:
+        sweep(catalog, home, store)
+        record = queries.find_run(store.engine, text)
+        if record.state in ("completed", "running"):
+            raise RlvitError(f"run {record.id} is {record.state}: there is nothing to resume.")
+        folder = RunFolder(home.runs / record.id)
+        if not folder.path.is_dir():
+            raise RlvitError(f"run {record.id} has no folder {folder.path}: it cannot be resumed.")
+        plan = _plan_again(catalog, record, threads)
+        _note_changes(record, plan, folder, display)
+        store.declare_metrics(catalog.metrics.values())
+        return _carry_out(catalog, home, store, plan, record.id, folder, display, fresh=False)
+    finally:
+        store.close()
+
+
+def sweep(catalog: Catalog, home: Home, store: Store) -> list[str]:
+    """Mark runs whose process is gone as interrupted, and return their ids."""
+    gone = []
+    for state in ("running", "created"):
+        for record in queries.list_runs(store.engine, state=state, archived=None):
+            if state == "created" and time.time() - record.created_at < 60:
+                continue  # about to start
+            if provenance.is_alive(record.process, record.heartbeat_at, time.time()):
+                continue
+            with contextlib.suppress(RlvitError):  # another process swept it first
+                store.move(record.id, "interrupted", "its process is gone")
+                folder = RunFolder(home.runs / record.id)
+                absorb(record.id, folder, store)
+                mirror(store, record.id)
+                gone.append(record.id)
+                view = view_of(store, home, record.id)
+                _tell(catalog, "rlvit_run_ended", folder.log, run=view)
+    return gone
+
+
+def view_of(store: Store, home: Home, run_id: str, **more: Any) -> RunView:
+    """Return a run as event hooks see it, read from the registry."""
+    record = queries.find_run(store.engine, run_id)
+    shared = {
+        name: getattr(record, name)
+        for name in RunView.__dataclass_fields__
+        if hasattr(record, name)
+    }
+    results = queries.results(store.engine, run_id)
+    known: dict[str, Any] = {
+        **shared,
+        "home": home.root,
+        "folder": home.runs / record.id,
+        "started_at": record.started_at or record.created_at,
+        "artifacts": tuple(
+            Artifact(a.kind, a.key, a.sha256, Path(a.path), a.made_by, a.inputs, a.size)
+            for a in queries.artifacts(store.engine, run_id)
+        ),
+        "results": tuple(
+            Measurement(r.metric, r.value, r.samples, r.spread)
+            for r in results
+            if not r.superseded and r.value is not None
+        ),
+    }
+    return RunView(**{**known, **more})
+
+
+def mirror(store: Store, run_id: str) -> None:
+    """Write what the registry knows of a run into its folder, which is then complete in itself."""
+    record = queries.find_run(store.engine, run_id)
+    whole = asdict(record)
+    whole["format"] = 1
+    whole["transitions"] = [asdict(t) for t in queries.transitions(store.engine, run_id)]
+    whole["artifacts"] = [asdict(a) for a in queries.artifacts(store.engine, run_id)]
+    whole["results"] = [asdict(r) for r in queries.results(store.engine, run_id)]
+    folder = Path(record.folder)
+    if folder.is_dir():
+        write_json(folder / "run.json", whole)
+
+
+def _describe(home: Home, plan: Plan) -> tuple[NewRun, str]:
+    """Return the registry's first row of a run, and the difference of its code from the commit."""
+    code, diff = provenance.code_state(_source(plan))
+    run_id = plan.new_id()
+    new = NewRun(
+        id=run_id,
+        name=plan.name or run_id,
+        method=plan.method.name,
+        plugin=plan.owner.name,
+        plugin_version=f"{plan.owner.distribution} {plan.owner.version}",
+        task=plan.task.name,
+        protocol=plan.protocol.name,
+        protocol_settings=dict(plan.protocol.settings),
+        config=flat(plan.config),
+        slots=plan.slots,
+        fingerprint=plan.fingerprint,
+        seed=plan.seed,
+        preset=plan.preset.name,
+        note=plan.note,
+        folder=str(home.runs / run_id),
+        provenance={**code, **provenance.machine(plan.device, plan.threads)},
+        tags=dict(plan.tags),
+    )
+    return new, diff
+
+
+def _note_changes(record: RunRecord, plan: Plan, folder: RunFolder, display: Display) -> None:
+    """Say what will keep the rest of a run from being what it would have been."""
+    code, _ = provenance.code_state(_source(plan))
+    before, now = record.git_commit, code["git_commit"]
+    notes = []
+    if before != now:
+        notes.append(f"the code was at commit {before} when this run began and is now at {now}")
+    if plan.threads != record.provenance["threads"]:
+        notes.append(f"it had {record.provenance['threads']} threads and now has {plan.threads}")
+    for note in notes:
+        folder.log(f"note: {note}")
+        display.say(f"note: {note}; the result may differ from an unbroken run's")
+
+
+def _source(plan: Plan) -> Path | None:
+    """Return the git work tree that the method's plugin comes from, if any."""
+    module = __import__(plan.owner.module.partition(":")[0], fromlist=["_"])
+    return provenance.source_tree(module.__file__)
+
+
+def _plan_again(catalog: Catalog, record: RunRecord, threads: int | None) -> Plan:
+    """Return the plan of a run that exists already."""
+    request = Request(
+        plugin=record.method,
+        task=record.task,
+        preset=record.preset,
+        protocol=record.protocol,
+        slots=dict(record.slots),
+        values=dict(record.config),
+        seed=record.seed,
+        device=record.provenance["device"],
+        threads=threads or record.provenance["threads"],
+    )
+    plan = make_plan(catalog, request)
+    if plan.fingerprint != record.fingerprint:
+        raise RlvitError(
+            f"run {record.id} was made by {record.plugin_version}, whose protocol or options "
+            "differ from today's: it cannot be resumed with the same meaning."
+        )
+    return plan
+
+
+def _carry_out(
+    catalog: Catalog,
+    home: Home,
+    store: Store,
+    plan: Plan,
+    run_id: str,
+    folder: RunFolder,
+    display: Display,
+    *,
+    fresh: bool,
+) -> RunOutcome:
+    """Take a run through one attempt. The registry row and the folder exist already."""
+    import torch
+
+    def say(text: str) -> None:
+        folder.log(text)
+        display.say(text)
+
+    checkpoints = Checkpoints(folder.path / "checkpoint")
+    attempt = store.move(run_id, "running", process=provenance.process_identity())
+    folder.open()
+    recorder = Recorder(
+        run_id,
+        attempt,
+        folder,
+        store,
+        catalog.metrics,
+        lambda rows: _tell(catalog, "rlvit_run_logged", say, run=view, rows=rows),
+        say,
+    )
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
+    stop = StopFlag()
+    found = None if fresh else checkpoints.load(say)
+    if not fresh:
+        say(f"attempt {attempt}: " + _where(found))
+    view = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
+    context = TrainingContext(
+        run_id=run_id,
+        task=plan.task,
+        protocol=plan.protocol,
+        parts=plan.parts,
+        evaluator=plan.evaluator,
+        seed=plan.seed,
+        device=torch.device(plan.device),
+        folder=folder,
+        recorder=recorder,
+        checkpoints=checkpoints,
+        shelf=ArtifactShelf(home),
+        display=display,
+        stop=stop,
+        found=None if found is None else (found[0].stage, found[1]),
+        used=lambda artifact: store.add_artifact(
+            run_id, artifact, "made" if artifact.made_by == run_id else "used"
+        ),
+    )
+    state, reason, error = "failed", "", None
+    begun = time.monotonic()
+    try:
+        with _signals(stop, say):
+            _tell_strictly(catalog, "rlvit_run_started", run=view)
+            resume_from = dict.fromkeys(folder.rows, 0) if found is None else found[0].watermarks
+            recorder.start(None if fresh else resume_from)
+            plan.method.train(context, plan.config)
+        state = "completed"
+    except (Interrupted, KeyboardInterrupt) as problem:
+        state, reason = "interrupted", str(problem) or "stopped at once"
+    except RlvitError as problem:
+        reason, error = str(problem), str(problem)
+    except Exception as problem:
+        reason = f"{type(problem).__name__}: {problem}"
+        error = f"{reason} (the traceback is in {folder.path / 'log.txt'})"
+        folder.log(traceback.format_exc())
+    finally:
+        torch.set_num_threads(threads_before)
+        recorder.close()
+        if state == "completed":
+            checkpoints.remove()
+        store.move(run_id, state, reason)
+        folder.log(f"{state} {reason}".strip())
+        mirror(store, run_id)
+        ended = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
+        _tell(catalog, "rlvit_run_ended", say, run=ended)
+        folder.close()
+        display.close()
+    return RunOutcome(
+        run_id,
+        ended.name,
+        state,
+        folder.path,
+        time.monotonic() - begun,
+        tuple(context.results.values()),
+        error,
+    )
+
+
+def _where(found: Any) -> str:
+    if found is None:
+        return "there is no checkpoint yet; starting from the beginning"
+    return f"going on from {found[0].stage} {found[0].step:,}"
+
+
+def _tell_strictly(catalog: Catalog, hook: str, **arguments: Any) -> None:
+    """Call a run event; a plugin may stop the run by raising."""
+    for info in catalog.plugins.active:
+        if info.name in catalog.problems:
+            continue
+        try:
+            catalog.plugins.caller(info.name, hook)(**arguments)
+        except Exception as problem:
+            raise RlvitError(f"plugin {info.name!r} stopped the run: {problem}") from problem
+
+
+def _tell(catalog: Catalog, hook: str, say: Any, **arguments: Any) -> None:
+    """Call a run event; a plugin that fails is named and the run goes on."""
+    for info in catalog.plugins.active:
+        if info.name in catalog.problems:
+            continue
+        try:
+            catalog.plugins.caller(info.name, hook)(**arguments)
+        except Exception as problem:
+            say(f"plugin {info.name!r} failed in {hook}: {problem}")
+
+
+@contextlib.contextmanager
+def _signals(stop: StopFlag, say: Any) -> Iterator[None]:
+    """Turn the first Ctrl-C or SIGTERM into a checkpoint and a stop; the second stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def heard(number: int, _: object) -> None:
+        if stop:
+            raise KeyboardInterrupt
+        stop.set()
+        say(f"{signal.Signals(number).name}: stopping with a checkpoint; once more stops at once")
+
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

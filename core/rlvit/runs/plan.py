@@ -1,0 +1,167 @@
+"""Decides everything about a run before anything is written: what is refused is refused here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rlvit.catalog import Catalog
+from rlvit.config import MethodConfig, flat, resolve
+from rlvit.errors import UsageProblem
+from rlvit.manager import PluginInfo
+from rlvit.specs import (
+    EvaluatorSpec,
+    MethodSpec,
+    Preset,
+    Protocol,
+    StageCost,
+    TaskSpec,
+    digest,
+)
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # no letters that look like others
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for; None means: choose for me."""
+
+    plugin: str
+    task: str | None = None
+    preset: str | None = None
+    protocol: str | None = None
+    slots: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    name: str | None = None
+    note: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    device: str = "auto"
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can start."""
+
+    method: MethodSpec
+    owner: PluginInfo
+    task: TaskSpec
+    preset: Preset
+    protocol: Protocol
+    config: MethodConfig
+    parts: Mapping[str, Any]
+    evaluator: EvaluatorSpec
+    seed: int
+    name: str | None
+    note: str
+    tags: Mapping[str, str]
+    device: str
+    threads: int
+
+    @property
+    def slots(self) -> dict[str, str]:
+        """The name of the part in each slot."""
+        return {slot: spec.name for slot, spec in self.parts.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides the result, the seed left out."""
+        return digest(
+            {
+                "method": self.method.name,
+                "task": self.task.name,
+                "protocol": dict(self.protocol.settings),
+                "config": flat(self.config),
+                "slots": self.slots,
+            }
+        )
+
+    def costs(self) -> Sequence[StageCost]:
+        """What the stages are expected to cost."""
+        return self.method.estimate(self.config, self.task, self.protocol)
+
+    def new_id(self) -> str:
+        """Return an id for a run of this plan: readable, and unique by 40 random bits."""
+        short = "".join(secrets.choice(ALPHABET) for _ in range(8))
+        return f"{self.method.name}-{self.task.name}-s{self.seed}-{short}".lower()
+
+
+def make_plan(catalog: Catalog, request: Request) -> Plan:
+    """Resolve and check a request.
+
+    Raises:
+        UsageProblem: anything in it cannot be.
+    """
+    entry = catalog.entry("method", request.plugin)
+    method: MethodSpec = entry.spec
+    if request.task is None:
+        raise UsageProblem(f"{method.name} needs a {method.task_kind}: give --{method.task_kind}.")
+    task = catalog.task(request.task, method.task_kind)
+    device = resolve_device(request.device)
+    preset = method.preset(request.preset or default_preset(device))
+    protocol = task.protocol(request.protocol or preset.protocol)
+    config = resolve(method.config, preset.values, request.values)
+    method.check(config, task)
+    if request.seed < 0:
+        raise UsageProblem(f"--seed {request.seed}: should be 0 or more.")
+    return Plan(
+        method=method,
+        owner=entry.owner,
+        task=task,
+        preset=preset,
+        protocol=protocol,
+        config=config,
+        parts=catalog.parts(method, request.slots),
+        evaluator=catalog.entry("evaluator", task.evaluator).spec,
+        seed=request.seed,
+        name=request.name,
+        note=request.note,
+        tags=dict(request.tags),
+        device=device,
+        threads=resolve_threads(request.threads),
+    )
+
+
+def default_preset(device: str) -> str:
+    """Return the preset for who names none: the paper's on a GPU, the quick one on a CPU."""
+    return "paper" if device.startswith("cuda") else "quick"
+
+
+def resolve_device(name: str) -> str:
+    """Return a device that is there.
+
+    Raises:
+        UsageProblem: it is not there, or is no device.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageProblem(f"--device {name}: expected auto, cpu, cuda or cuda:N.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageProblem(f"--device {name}: expected auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageProblem(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices."
+        )
+    return str(device)
+
+
+def resolve_threads(threads: int | None) -> int:
+    """Return the number of CPU threads; one for each processor this process may use by default.
+
+    Raises:
+        UsageProblem: fewer than one.
+    """
+    import os
+
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if threads is not None and threads < 1:
+        raise UsageProblem(f"--threads {threads}: should be 1 or more.")
+    return threads or available or 1

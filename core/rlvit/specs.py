@@ -1,0 +1,171 @@
+"""Frozen descriptions of what plugins offer; a factory in each does the heavy import."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+    from rlvit.config import MethodConfig
+    from rlvit.contracts import (
+        Backbone,
+        Environment,
+        EpisodeSink,
+        Measurement,
+        Policy,
+        RunContext,
+        Selector,
+    )
+
+Setting = bool | int | float | str
+Need = Literal["images", "reconstruction"]
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of a JSON-able value in its canonical form, as 64 hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class MetricDef:
+    """A quantity that runs may log. What is not declared is refused, so names cannot drift."""
+
+    name: str
+    unit: str
+    direction: Literal["max", "min", "none"]
+    meaning: str
+    axis: str = "agent steps"  # what `step` counts where this metric is logged
+    timing: bool = False  # depends on the machine's speed: left out of bit-equality
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a result is measured; hashed into every run, so that results cannot be mixed."""
+
+    name: str
+    summary: str
+    source: str
+    settings: Mapping[str, Setting]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """Something to learn, with the protocols under which it may be measured."""
+
+    name: str
+    kind: str  # also the option that selects it: "game" -> --game Seaquest
+    summary: str
+    source: str
+    protocols: tuple[Protocol, ...]
+    evaluator: str  # name of the EvaluatorSpec that measures it
+    facts: Mapping[str, float]  # reference numbers, such as the random and the human score
+    make: Callable[[Mapping[str, Setting], int], Environment]  # (settings, seed) -> environment
+
+    def protocol(self, name: str) -> Protocol:
+        """Return the protocol of that name.
+
+        Raises:
+            UnknownName: there is none.
+        """
+        from rlvit.errors import UnknownName
+
+        for protocol in self.protocols:
+            if protocol.name == name:
+                return protocol
+        raise UnknownName("protocol", name, [p.name for p in self.protocols])
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A network that turns selected patches into embeddings."""
+
+    name: str
+    summary: str
+    cite: str
+    provides: frozenset[Need]
+    make: Callable[[torch.Generator], Backbone]
+
+
+@dataclass(frozen=True)
+class SelectorSpec:
+    """A rule that decides which patches are kept."""
+
+    name: str
+    summary: str
+    cite: str
+    needs: frozenset[Need]
+    make: Callable[[Backbone, MethodConfig, TaskSpec], Selector]
+
+
+@dataclass(frozen=True)
+class RewardSpec:
+    """How an environment's raw reward reaches the learner. Raw scores stay loggable."""
+
+    name: str
+    summary: str
+    cite: str
+    shape: Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class EvaluatorSpec:
+    """Measures a policy on a task under a protocol; measurements are the only numbers compared."""
+
+    name: str
+    summary: str
+    measure: Callable[[Policy, TaskSpec, Protocol, int, EpisodeSink], list[Measurement]]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of values of a method's configuration, with the protocol it is measured under."""
+
+    name: str
+    summary: str
+    protocol: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What a stage of a run is expected to cost."""
+
+    stage: str
+    amount: str  # for people: "50,000 frames", "100,000 steps"
+    flops: float  # floating-point operations on the device
+    host_seconds: float  # work that no device speeds up, such as emulation
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method: configuration, presets, the part in each slot, and the training function."""
+
+    name: str
+    summary: str
+    cite: str
+    task_kind: str
+    config: type[MethodConfig]
+    presets: tuple[Preset, ...]
+    slots: Mapping[str, str]  # "selector" -> name of the default part
+    train: Callable[[RunContext, MethodConfig], None]
+    estimate: Callable[[MethodConfig, TaskSpec, Protocol], Sequence[StageCost]]
+    check: Callable[[MethodConfig, TaskSpec], None] = lambda config, task: None
+
+    def preset(self, name: str) -> Preset:
+        """Return the preset of that name.
+
+        Raises:
+            UnknownName: there is none.
+        """
+        from rlvit.errors import UnknownName
+
+        for preset in self.presets:
+            if preset.name == name:
+                return preset
+        raise UnknownName("preset", name, [p.name for p in self.presets])

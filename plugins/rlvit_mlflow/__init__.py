@@ -1,0 +1,1 @@
+"""A tracker that shows rlvit's runs in MLflow, written with the run events alone."""

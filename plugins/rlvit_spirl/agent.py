@@ -1,0 +1,173 @@
+"""Data-efficient Rainbow over embedded patches: acting, one update, the evaluated policy."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rlvit.contracts import Backbone, Selector, SelectorView
+from rlvit.rl.categorical import cross_entropy, expected_value, kl_divergence, project, support
+from rlvit.rl.double_q import double_q_target_distribution
+from rlvit.rl.replay import Batch
+from rlvit_spirl.config import SpirlConfig
+from rlvit_spirl.network import EMBEDDING, STACK, SpirlNetwork
+
+PRIORITY_RANGE = (1e-6, 1e6)  # nats (published code)
+
+
+class PatchFeatures:
+    """Turns a frame into the embeddings of its kept patches: [3, 96, 96] to [L, 64]."""
+
+    def __init__(
+        self, selector: Selector, backbone: Backbone, patches: int, device: torch.device
+    ) -> None:
+        self.selector, self.backbone, self.device = selector, backbone, device
+        self.alive = torch.ones(1, patches, dtype=torch.bool)
+        self.frames = self.kept = self.full = 0
+        self.latest = 0  # patches kept in the newest frame
+
+    @torch.inference_mode()
+    def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Select and embed. The shape is fixed by the cap, so one frame is never unlike another."""
+        view = SelectorView({"images": frame[None]}, self.alive)
+        order = self.selector.select(view).order  # [1, L]
+        count = int((order >= 0).sum())
+        self.frames += 1
+        self.kept += count
+        self.latest = count
+        self.full += count == order.shape[1]
+        image = torch.from_numpy(frame[None]).to(self.device)
+        features = self.backbone.embed_selected(image, order.to(self.device))
+        embedded: NDArray[np.float32] = features[0].cpu().numpy()
+        return embedded
+
+    def state(self) -> dict[str, Any]:
+        """Return the selector's state and the counts."""
+        counts = [self.frames, self.kept, self.full]
+        return {"selector": self.selector.state(), "counts": counts}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a saved state."""
+        self.selector.restore(state["selector"])
+        self.frames, self.kept, self.full = state["counts"]
+
+
+class RainbowAgent:
+    """Learns distributions of returns (Hessel et al. 2018 with the values of Table 10)."""
+
+    def __init__(
+        self, actions: int, config: SpirlConfig, device: torch.device, generator: torch.Generator
+    ) -> None:
+        def network() -> SpirlNetwork:
+            return SpirlNetwork(
+                actions,
+                dim=config.dim,
+                heads=config.heads,
+                hidden=config.hidden,
+                atoms=config.atoms,
+                residual=config.residual,
+                noise=config.noise,
+                generator=generator,
+            ).to(device)
+
+        self.config, self.device, self.generator = config, device, generator
+        self.online, self.target = network(), network()
+        self.target.load_state_dict(self.online.state_dict())
+        self.target.requires_grad_(False)
+        self.optimiser = torch.optim.Adam(
+            self.online.parameters(), lr=config.lr, eps=config.adam_eps, fused=True
+        )
+        self.support = support(-config.v_max, config.v_max, config.atoms, device)
+        self.updates = 0
+
+    @torch.inference_mode()
+    def act(self, stack: NDArray[np.float32]) -> int:
+        """Choose the best action for a stack [4, L, 64] under the present noise."""
+        if self.config.acting_noise == "step":
+            self.online.head.resample(self.generator)
+        stacks = torch.from_numpy(stack[None]).to(self.device)
+        values = expected_value(self.online(stacks, noisy=True).exp(), self.support)  # [1, A]
+        return int(values.argmax())
+
+    def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Take one step of Adam; return the new priorities [B] and what to log."""
+        self.online.head.resample(self.generator)  # the target keeps the noise of its last copy
+        to = self.device
+        rows = torch.arange(len(batch.actions), device=to)
+        following = batch.next_observations.to(to)
+        with torch.no_grad():
+            best = self.online(following, noisy=True).exp()  # [B, A, Z]
+            judged = self.target(following, noisy=True).exp()
+            distribution = project(
+                batch.returns.to(to),
+                batch.bootstrap_discounts.to(to),
+                double_q_target_distribution(best, judged, self.support),
+                self.support,
+            )  # [B, Z]
+        predicted = self.online(batch.observations.to(to), noisy=True)
+        predicted = predicted[rows, batch.actions.to(to)]  # [B, Z]
+        loss = (cross_entropy(distribution, predicted) * batch.importance_weights.to(to)).mean()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.online.parameters(), self.config.grad_clip)
+        self.optimiser.step()
+        self.updates += 1
+        if self.updates % self.config.target_every == 0:
+            self.target.load_state_dict(self.online.state_dict())
+
+        predicted = predicted.detach()
+        priorities = kl_divergence(distribution, predicted).clamp(*PRIORITY_RANGE)
+        return priorities, {
+            "train/loss": loss.detach(),
+            "train/gradient_norm": norm,
+            "train/priority": priorities.mean(),
+            "train/value": expected_value(predicted.exp(), self.support).mean(),
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return weights, noise, optimiser and random stream."""
+        return {
+            "online": self.online.state_dict(),
+            "target": self.target.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "updates": self.updates,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a saved state."""
+        self.online.load_state_dict(state["online"])
+        self.target.load_state_dict(state["target"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.updates = state["updates"]
+
+
+class GreedyPolicy:
+    """The policy that is evaluated: no noise, and a frame is summarised once, not four times."""
+
+    def __init__(self, agent: RainbowAgent, features: PatchFeatures, patches: int) -> None:
+        self.agent, self.features = agent, features
+        self.empty = torch.zeros(1, patches, EMBEDDING, device=agent.device)
+        self.recent: deque[Tensor] = deque(maxlen=STACK)
+
+    @torch.inference_mode()
+    def begin(self) -> None:
+        """Forget the past: frames before a game are zeros."""
+        summary = self.agent.online.summarise(self.empty)  # [1, dim]
+        self.recent.extend([summary] * STACK)
+
+    @torch.inference_mode()
+    def act(self, frame: NDArray[np.uint8]) -> int:
+        """Choose the best action for the newest frame [3, 96, 96]."""
+        features = torch.from_numpy(self.features(frame)[None]).to(self.agent.device)
+        self.recent.append(self.agent.online.summarise(features))
+        summaries = torch.cat(list(self.recent))  # [4, dim]
+        probabilities = self.agent.online.decide(summaries, noisy=False).exp()
+        return int(expected_value(probabilities, self.agent.support).argmax())

@@ -1,0 +1,47 @@
+"""What a SPIRL run is expected to cost, counted from its shapes."""
+
+from __future__ import annotations
+
+from rlvit.specs import Protocol, StageCost, TaskSpec
+from rlvit_spirl.config import SpirlConfig
+
+# Floating-point operations, 2 for each multiply-add, counted from the shapes of Table 4.
+MAE_FRAME = 0.22e9  # one forward pass of the autoencoder with 36 visible patches
+ERROR = 0.12e9  # one error that is not remembered
+MISSED = 0.18  # share of errors not remembered: measured on Seaquest over 5,000 steps
+PATCHES = 144
+UPDATE = 0.15e9  # one update at 28 patches a frame: three forward passes and a backward pass
+EMULATOR = 3e-4  # seconds an agent step, measured on a 2.6 GHz core
+OVERHEAD = 4e-3  # seconds a step for everything else: hashing, embedding, acting
+UPDATE_OVERHEAD = 4e-3  # seconds an update: small operations that no device speeds up
+GAME_LENGTH = 500  # agent steps of a game played by a weak policy
+
+
+def estimate(config: SpirlConfig, task: TaskSpec, protocol: Protocol) -> list[StageCost]:
+    """Return the cost of each stage."""
+    frames, iterations = config.frames_of(task.name), config.iterations(task.name)
+    updates = max(0, config.steps - config.learn_start) // config.steps_per_update
+    length = min(int(protocol.settings["evaluation_horizon"]), GAME_LENGTH)
+    games = int(protocol.settings["episodes"])
+    looked = ERROR * MISSED * PATCHES
+    return [
+        StageCost("frames", f"{frames:,} frames", 0.0, frames * EMULATOR),
+        StageCost(
+            "pretrain",
+            f"{iterations:,} iterations of {config.mae_batch_size}",
+            3 * MAE_FRAME * config.mae_batch_size * iterations,
+            0.0,
+        ),
+        StageCost(
+            "learn",
+            f"{config.steps:,} steps, {updates:,} updates",
+            config.steps * looked + updates * UPDATE,
+            config.steps * (EMULATOR + OVERHEAD) + updates * UPDATE_OVERHEAD,
+        ),
+        StageCost(
+            "evaluate",
+            f"{games} games of about {length:,} steps",
+            games * length * looked,
+            games * length * (EMULATOR + OVERHEAD),
+        ),
+    ]

@@ -1,0 +1,178 @@
+"""The small masked autoencoder of SPIRL, whose errors select patches and whose encoder embeds."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rlvit.nn.patches import patchify
+from rlvit.nn.positions import sincos_2d
+from rlvit.nn.transformer import LAYER_NORM_EPS, Block
+
+FRAME = 96  # pixels a side (SPIRL, Table 4)
+PATCH = 8  # pixels a side (SPIRL, Table 4)
+GRID = FRAME // PATCH
+PATCHES = GRID * GRID  # 144
+CHANNELS = 3
+PIXELS = PATCH * PATCH * CHANNELS  # 192 values a patch
+VISIBLE = 36  # 25 % of the patches (SPIRL, section 3.3)
+TARGET_EPS = 1e-6  # added to the variance of a patch (published code)
+
+ENCODER_DIM, ENCODER_DEPTH, ENCODER_HEADS = 64, 3, 4  # SPIRL, Table 4
+DECODER_DIM, DECODER_DEPTH, DECODER_HEADS = 128, 3, 8  # SPIRL, Table 4
+
+
+def to_patches(frames: Tensor) -> Tensor:
+    """Scale `frames` [B, 3, 96, 96], values 0..255 of any dtype, to float32 patches in 0..1.
+
+    Returns [B, 144, 192]. Division by 255 is the only scaling (published code).
+    """
+    return patchify(frames, PATCH).float() / 255.0
+
+
+def normalise_patches(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Standardise each patch of `patches` [..., 192]: (normalised, mean, deviation).
+
+    Mean and deviation keep a last axis of 1. The variance is unbiased and 1e-6 is added to it
+    before the root (SPIRL, Eq. 2 leaves both open; published code).
+    """
+    mean = patches.mean(-1, keepdim=True)  # [..., 1]
+    deviation = (patches.var(-1, keepdim=True, unbiased=True) + TARGET_EPS).sqrt()  # [..., 1]
+    return (patches - mean) / deviation, mean, deviation
+
+
+class PatchEmbedding(nn.Module):
+    """Linear embedding of patches, with the parameters of a convolution as published."""
+
+    def __init__(self) -> None:
+        """Build the 8x8, stride 8 kernel [64, 3, 8, 8]."""
+        super().__init__()
+        self.proj = nn.Conv2d(CHANNELS, ENCODER_DIM, PATCH, PATCH)
+
+    def matrix(self) -> Tensor:
+        """Return the kernel as a matrix [64, 192] over (row, column, channel) values."""
+        return self.proj.weight.permute(0, 2, 3, 1).reshape(ENCODER_DIM, PIXELS)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Embed `patches` [..., 192] in (row, column, channel) order; returns [..., 64]."""
+        return functional.linear(patches, self.matrix(), self.proj.bias)
+
+
+class MaskedAutoencoder(nn.Module):
+    """Masked autoencoder for 96x96 RGB frames: 790,784 parameters (SPIRL, Tables 4 and 5).
+
+    Parameter names are the published checkpoint's; the fixed position tables are buffers.
+    """
+
+    pos_embed: Tensor
+    decoder_pos_embed: Tensor
+
+    def __init__(self, generator: torch.Generator) -> None:
+        """Build on the CPU with weights drawn from `generator`, never from torch's global one.
+
+        Linear layers and the patch kernel are Xavier-uniform, biases 0, class and mask token
+        N(0, 0.02), layer norms 1 and 0 (published code).
+        """
+        super().__init__()
+        with torch.device("meta"):  # layers' own initialisation would use the global generator
+            self.patch_embed = PatchEmbedding()
+            self.cls_token = nn.Parameter(torch.empty(1, 1, ENCODER_DIM))
+            self.blocks = nn.ModuleList(
+                Block(ENCODER_DIM, ENCODER_HEADS) for _ in range(ENCODER_DEPTH)
+            )
+            self.norm = nn.LayerNorm(ENCODER_DIM, eps=LAYER_NORM_EPS)
+            self.decoder_embed = nn.Linear(ENCODER_DIM, DECODER_DIM)
+            self.mask_token = nn.Parameter(torch.empty(1, 1, DECODER_DIM))
+            self.decoder_blocks = nn.ModuleList(
+                Block(DECODER_DIM, DECODER_HEADS) for _ in range(DECODER_DEPTH)
+            )
+            self.decoder_norm = nn.LayerNorm(DECODER_DIM, eps=LAYER_NORM_EPS)
+            self.decoder_pred = nn.Linear(DECODER_DIM, PIXELS)
+        self.to_empty(device="cpu")
+        self.register_buffer("pos_embed", sincos_2d(ENCODER_DIM, GRID, GRID, cls_row=True)[None])
+        self.register_buffer(
+            "decoder_pos_embed", sincos_2d(DECODER_DIM, GRID, GRID, cls_row=True)[None]
+        )
+        self._initialise(generator)
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator) -> None:
+        """Fill every parameter from `generator`, in the order in which modules are registered."""
+        nn.init.normal_(self.cls_token, std=0.02, generator=generator)
+        nn.init.normal_(self.mask_token, std=0.02, generator=generator)
+        for module in self.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
+            elif isinstance(module, nn.Linear | nn.Conv2d):
+                # The kernel counts as the matrix that it is (published code).
+                nn.init.xavier_uniform_(module.weight.flatten(1), generator=generator)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def normalised_targets(self, frames: Tensor) -> Tensor:
+        """Return what the decoder predicts for `frames` [B, 3, 96, 96] (0..255): [B, 144, 192].
+
+        Each patch has its own mean removed and is divided by its own deviation (SPIRL, Eq. 2).
+        """
+        return normalise_patches(to_patches(frames))[0]
+
+    def forward(self, frames: Tensor, noise: Tensor) -> Tensor:
+        """Return the training loss, a scalar: the mean squared error over all 144 patches.
+
+        `frames` [B, 3, 96, 96] holds 0..255, uint8 or float; `noise` [B, 144] decides the mask:
+        the 36 patches with the smallest noise are visible. The loss includes the visible
+        patches (published code; SPIRL, Eq. 1 sums over all patches too).
+        """
+        patches = to_patches(frames)  # [B, 144, 192]
+        order = noise.argsort(dim=1, stable=True)
+        visible = order[:, :VISIBLE]  # [B, 36]
+        x = self.patch_embed(_rows(patches, visible)) + self.pos_embed[0, 1 + visible]
+        x = self.encode(x)  # [B, 37, 64]
+        prediction = self._decode(self.decoder_embed(x), order)  # [B, 144, 192]
+        return (prediction - normalise_patches(patches)[0]).square().mean()
+
+    def embed_selected(self, frames: Tensor, order: Tensor) -> Tensor:
+        """Embed the selected patches of `frames` [B, 3, 96, 96] (0..255) jointly: [B, L, 64].
+
+        `order` int64 [B, L] lists patch ids, padded with -1 at the end; the rows of padding are
+        exact zeros and no patch attends to them. Position codes are added once more after the
+        final layer norm and the class token is dropped (published code). Work has the shape
+        [B, L] whatever the number of selected patches is.
+        """
+        real = order >= 0  # [B, L]
+        chosen = order.clamp_min(0)
+        position = self.pos_embed[0, 1 + chosen]  # [B, L, 64]
+        x = self.patch_embed(_rows(to_patches(frames), chosen)) + position
+        key_mask = functional.pad(real, (1, 0), value=True)  # [B, 1 + L]
+        x = self.encode(x, key_mask)[:, 1:] + position  # [B, L, 64]
+        return x.masked_fill(~real[..., None], 0.0)
+
+    def encode(self, x: Tensor, key_mask: Tensor | None = None) -> Tensor:
+        """Run class token and embedded patches `x` [B, L, 64] through the encoder and its norm.
+
+        `x` carries its position codes; the class token has none. `key_mask` bool [B, 1 + L]
+        marks the tokens that may be attended to (default: all). Returns [B, 1 + L, 64].
+        """
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)  # [B, 1 + L, 64]
+        for block in self.blocks:
+            x = block(x, key_mask)
+        encoded: Tensor = self.norm(x)
+        return encoded
+
+    def _decode(self, x: Tensor, order: Tensor) -> Tensor:
+        """Predict all patches [B, 144, 192] from decoder tokens `x` [B, 1 + 36, 128].
+
+        `order` [B, 144] lists the patches, visible ones first and in the order of `x`.
+        """
+        masked = self.mask_token.expand(len(x), PATCHES - VISIBLE, -1)
+        shuffled = torch.cat([x[:, 1:], masked], dim=1)  # [B, 144, 128]
+        patches = _rows(shuffled, order.argsort(dim=1))
+        x = torch.cat([x[:, :1], patches], dim=1) + self.decoder_pos_embed  # [B, 145, 128]
+        for block in self.decoder_blocks:
+            x = block(x)
+        prediction: Tensor = self.decoder_pred(self.decoder_norm(x))
+        return prediction[:, 1:]
+
+
+def _rows(x: Tensor, index: Tensor) -> Tensor:
+    """Take rows `index` [B, L] of `x` [B, N, D]: returns [B, L, D]."""
+    return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))

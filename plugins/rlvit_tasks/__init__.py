@@ -1,0 +1,1 @@
+"""Learning tasks for the methods of rlvit, each behind its own lazy import."""

@@ -1,0 +1,48 @@
+"""Schedules at their corners."""
+
+import pytest
+
+from rlvit.rl.schedules import linear, warmup_cosine
+
+
+@pytest.mark.parametrize(
+    ("step", "value"), [(0, 0.4), (1600, 0.4), (50_800, 0.7), (100_000, 1.0), (200_000, 1.0)]
+)
+def test_linear(step: int, value: float) -> None:
+    assert linear(step, 1600, 100_000, 0.4, 1.0) == pytest.approx(value, abs=1e-12)
+
+
+def test_linear_falls_too() -> None:
+    assert linear(25, 0, 100, 1.0, 0.0) == 0.75
+
+
+def test_linear_without_length_is_a_jump() -> None:
+    assert [linear(step, 400, 400, 1.0, 0.0) for step in (399, 400, 401)] == [1.0, 0.0, 0.0]
+
+
+def test_linear_ends_exactly() -> None:
+    assert linear(7, 0, 7, 0.1, 0.3) == 0.3
+    assert linear(0, 0, 7, 0.1, 0.3) == 0.1
+
+
+def test_linear_refuses_to_run_backwards() -> None:
+    with pytest.raises(ValueError, match="before it starts"):
+        linear(0, 10, 5, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("progress", "value"),
+    [(0, 0.0), (2.5, 1.0), (5, 2.0), (16.25, 1.7071068), (27.5, 1.0), (50, 0.0), (60, 0.0)],
+)
+def test_warmup_cosine(progress: float, value: float) -> None:
+    assert warmup_cosine(progress, 5, 50, 2.0) == pytest.approx(value, abs=1e-7)
+
+
+def test_warmup_may_be_absent() -> None:
+    assert warmup_cosine(0, 0, 10, 3.0) == 3.0
+
+
+@pytest.mark.parametrize(("warmup", "total"), [(5, 5), (6, 5), (-1, 5)])
+def test_warmup_cosine_refuses_nonsense(warmup: float, total: float) -> None:
+    with pytest.raises(ValueError, match="warmup < total"):
+        warmup_cosine(0, warmup, total, 1.0)
