@@ -70,7 +70,7 @@ def covering_ratio(counts: Tensor, coverage: float = 0.999) -> float:
     """Return the smallest keep ratio in .05, .10, ... .95 whose cap covers enough frames.
 
     `counts` int64 [F] are the uncapped K of sampled frames; a frame is covered if its K is at
-    most the ratio's cap, and a share of `coverage` must be (SPIRL, Appendix A.3 and Fig. 8).
+    most the ratio's cap, and a share of `coverage` must be (SPIRL, Appendix B and Fig. 8).
     Returns .95 if no ratio covers that many. Raises ValueError without counts.
     """
     if not len(counts):

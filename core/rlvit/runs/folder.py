@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 STREAMS = ("metrics", "episodes", "results")
+ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -65,8 +66,7 @@ class RunFolder:
 
     def append(self, stream: str, value: Mapping[str, Any]) -> int:
         """Add a line to a stream and return its row number."""
-        line = json.dumps(value, separators=(",", ":")).encode() + b"\n"
-        os.write(self._files[stream], line)
+        os.write(self._files[stream], f"{ENCODE(value)}\n".encode())
         row = self.rows[stream]
         self.rows[stream] = row + 1
         return row

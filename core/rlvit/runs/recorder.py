@@ -67,7 +67,7 @@ class Recorder:
         self.run_id, self.attempt = run_id, attempt
         self.folder, self.store, self.metrics = folder, store, metrics
         self._logged, self._say = logged, say
-        self._pending: list[LoggedRow] = []
+        self._pending: list[tuple[int, int, float, dict[str, float]]] = []
         self._results: list[dict[str, Any]] = []
         self._episodes: list[dict[str, Any]] = []
         self._thinner = Thinner()
@@ -97,16 +97,16 @@ class Recorder:
         Raises:
             UnknownName: a metric was not declared by any plugin.
         """
+        # Runs every step of a fast loop: whole-row checks, and no objects that can be made later.
+        if not values.keys() <= self.metrics.keys():
+            raise UnknownName("metric", min(values.keys() - self.metrics.keys()), self.metrics)
         now = time.time()
-        line: dict[str, Any] = {"attempt": self.attempt, "step": step, "time": now}
-        plain: dict[str, float] = {}
-        for name, value in values.items():
-            if name not in self.metrics:
-                raise UnknownName("metric", name, self.metrics)
-            plain[name] = number = float(value)
-            line[name] = number if math.isfinite(number) else None
+        plain = dict(zip(values, map(float, values.values()), strict=True))
+        line: dict[str, Any] = {"attempt": self.attempt, "step": step, "time": now, **plain}
+        if not math.isfinite(sum(plain.values())):
+            line.update({name: finite(value) for name, value in plain.items()})
         row = self.folder.append("metrics", line)
-        self._pending.append(LoggedRow(row, step, now, plain))
+        self._pending.append((row, step, now, plain))
 
     def episode(self, step: int, episode: Episode) -> None:
         """Record an evaluation episode."""
@@ -145,7 +145,8 @@ class Recorder:
         A registry that cannot be reached is said once; the rows wait and are tried again.
         """
         with self._flushing:
-            rows, self._pending = self._pending, []
+            waiting, self._pending = self._pending, []
+            rows = [LoggedRow(*row) for row in waiting]
             self._thin(rows)
             if rows:
                 self._logged(rows)
