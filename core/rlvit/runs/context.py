@@ -14,8 +14,8 @@ from rlvit.runs.artifacts import ArtifactShelf, copy_artifact, own_copy
 from rlvit.runs.checkpoint import Checkpoints
 from rlvit.runs.display import Display
 from rlvit.runs.folder import RunFolder
+from rlvit.runs.plan import Plan
 from rlvit.runs.recorder import Recorder
-from rlvit.specs import EvaluatorSpec, Protocol, TaskSpec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,12 +49,7 @@ class TrainingContext:
         self,
         *,
         run_id: str,
-        task: TaskSpec,
-        protocol: Protocol,
-        parts: Mapping[str, Any],
-        evaluator: EvaluatorSpec,
-        seed: int,
-        device: torch.device,
+        plan: Plan,
         folder: RunFolder,
         recorder: Recorder,
         checkpoints: Checkpoints,
@@ -63,19 +58,22 @@ class TrainingContext:
         stop: StopFlag,
         found: tuple[str, State] | None,
         used: Callable[[Artifact], None],
+        results: dict[tuple[str, int], Measurement],
     ) -> None:
-        self.task, self.protocol, self.seed, self.device = task, protocol, seed, device
+        import torch
+
+        self.task, self.protocol, self.seed = plan.task, plan.protocol, plan.seed
+        self.device = torch.device(plan.device)
         self.folder: Path = folder.path
-        self._run_id, self._parts, self._evaluator = run_id, parts, evaluator
+        self._run_id, self._plan, self._results = run_id, plan, results
         self._files, self._recorder, self._checkpoints = folder, recorder, checkpoints
         self._shelf, self._display, self._stop = shelf, display, stop
         self._found, self._used = found, used
         self._saved_at: tuple[str, int] | None = None
-        self.results: dict[tuple[str, int], Measurement] = {}
 
     def part(self, slot: str) -> Any:
         """Return the specification of the part chosen for a slot."""
-        return self._parts[slot]
+        return self._plan.parts[slot]
 
     def generator(self, name: str, seed: int | None = None) -> np.random.Generator:
         """Return the named random stream of this run (or of `seed`)."""
@@ -156,7 +154,7 @@ class TrainingContext:
 
         seed = self._stream("evaluate", None)
         guarded = _Stoppable(policy, self._stop)
-        measured = self._evaluator.measure(guarded, self.task, self.protocol, seed, sink)
+        measured = self._plan.evaluator.measure(guarded, self.task, self.protocol, seed, sink)
         self.record(step, measured)
         return measured
 
@@ -164,7 +162,7 @@ class TrainingContext:
         """Record further results."""
         for measurement in measurements:
             self._recorder.result(step, measurement)
-            self.results[measurement.metric, step] = measurement
+            self._results[measurement.metric, step] = measurement
 
     def say(self, text: str) -> None:
         """Tell the user something, and keep it in the run's log."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from rlvit.catalog import Catalog
 from rlvit.config import flat
@@ -25,6 +25,7 @@ from rlvit.runs.artifacts import ArtifactShelf
 from rlvit.runs.checkpoint import Checkpoints
 from rlvit.runs.context import StopFlag, TrainingContext
 from rlvit.runs.display import Display
+from rlvit.runs.events import hear_signals, tell, tell_strictly
 from rlvit.runs.folder import RunFolder, write_json
 from rlvit.runs.plan import Plan, Request, make_plan
 from rlvit.runs.recorder import Recorder, absorb
@@ -107,7 +108,7 @@ def sweep(catalog: Catalog, home: Home, store: Store) -> list[str]:
                 mirror(store, record.id)
                 gone.append(record.id)
                 view = view_of(store, home, record.id)
-                _tell(catalog, "rlvit_run_ended", folder.log, run=view)
+                tell(catalog, "rlvit_run_ended", folder.log, run=view)
     return gone
 
 
@@ -231,134 +232,118 @@ def _carry_out(
     fresh: bool,
 ) -> RunOutcome:
     """Take a run through one attempt. The registry row and the folder exist already."""
-    import torch
 
     def say(text: str) -> None:
         folder.log(text)
         display.say(text)
 
-    checkpoints = Checkpoints(folder.path / "checkpoint")
+    begun = time.monotonic()
     attempt = store.move(run_id, "running", process=provenance.process_identity())
     folder.open()
+    view = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
     recorder = Recorder(
         run_id,
         attempt,
         folder,
         store,
         catalog.metrics,
-        lambda rows: _tell(catalog, "rlvit_run_logged", say, run=view, rows=rows),
+        lambda rows: tell(catalog, "rlvit_run_logged", say, run=view, rows=rows),
         say,
     )
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(plan.threads)
+    checkpoints = Checkpoints(folder.path / "checkpoint")
     stop = StopFlag()
-    found = None if fresh else checkpoints.load(say)
-    if not fresh:
-        say(f"attempt {attempt}: " + _where(found))
-    view = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
-    context = TrainingContext(
-        run_id=run_id,
-        task=plan.task,
-        protocol=plan.protocol,
-        parts=plan.parts,
-        evaluator=plan.evaluator,
-        seed=plan.seed,
-        device=torch.device(plan.device),
-        folder=folder,
-        recorder=recorder,
-        checkpoints=checkpoints,
-        shelf=ArtifactShelf(home),
-        display=display,
-        stop=stop,
-        found=None if found is None else (found[0].stage, found[1]),
-        used=lambda artifact: store.add_artifact(
-            run_id, artifact, "made" if artifact.made_by == run_id else "used"
-        ),
-    )
-    state, reason, error = "failed", "", None
-    begun = time.monotonic()
+    results: dict[tuple[str, int], Measurement] = {}
+
+    def train() -> None:
+        tell_strictly(catalog, "rlvit_run_started", run=view)
+        found = None if fresh else checkpoints.load(say)
+        if not fresh:
+            say(f"attempt {attempt}: " + _where(found))
+        recorder.start(None if fresh else _watermarks(folder, found))
+        context = TrainingContext(
+            run_id=run_id,
+            plan=plan,
+            folder=folder,
+            recorder=recorder,
+            checkpoints=checkpoints,
+            shelf=ArtifactShelf(home),
+            display=display,
+            stop=stop,
+            found=None if found is None else (found[0].stage, found[1]),
+            used=lambda artifact: store.add_artifact(
+                run_id, artifact, "made" if artifact.made_by == run_id else "used"
+            ),
+            results=results,
+        )
+        plan.method.train(context, plan.config)
+
+    ending = _outcome_of(train, plan, stop, folder, say)
     try:
-        with _signals(stop, say):
-            _tell_strictly(catalog, "rlvit_run_started", run=view)
-            resume_from = dict.fromkeys(folder.rows, 0) if found is None else found[0].watermarks
-            recorder.start(None if fresh else resume_from)
-            plan.method.train(context, plan.config)
-        state = "completed"
-    except (Interrupted, KeyboardInterrupt) as problem:
-        state, reason = "interrupted", str(problem) or "stopped at once"
-    except RlvitError as problem:
-        reason, error = str(problem), str(problem)
-    except Exception as problem:
-        reason = f"{type(problem).__name__}: {problem}"
-        error = f"{reason} (the traceback is in {folder.path / 'log.txt'})"
-        folder.log(traceback.format_exc())
-    finally:
-        torch.set_num_threads(threads_before)
         recorder.close()
-        if state == "completed":
+        if ending.state == "completed":
             checkpoints.remove()
-        store.move(run_id, state, reason)
-        folder.log(f"{state} {reason}".strip())
+        store.move(run_id, ending.state, ending.reason)
+        folder.log(f"{ending.state} {ending.reason}".strip())
         mirror(store, run_id)
         ended = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
-        _tell(catalog, "rlvit_run_ended", say, run=ended)
+        tell(catalog, "rlvit_run_ended", say, run=ended)
+    except SQLAlchemyError as problem:
+        raise RlvitError(
+            f"run {run_id} is {ending.state}, but the registry cannot be written "
+            f"({str(problem).splitlines()[0]}); its folder {folder.path} is complete."
+        ) from problem
+    finally:
         folder.close()
         display.close()
-    return RunOutcome(
-        run_id,
-        ended.name,
-        state,
-        folder.path,
-        time.monotonic() - begun,
-        tuple(context.results.values()),
-        error,
-    )
+    seconds, measured = time.monotonic() - begun, tuple(results.values())
+    return RunOutcome(run_id, view.name, ending.state, folder.path, seconds, measured, ending.error)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How training ended: the state, why, and what to tell the user if it failed."""
+
+    state: str
+    reason: str = ""
+    error: str | None = None
+
+
+def _outcome_of(
+    train: Callable[[], None],
+    plan: Plan,
+    stop: StopFlag,
+    folder: RunFolder,
+    say: Callable[[str], None],
+) -> _Ending:
+    """Train with the plan's threads, hear signals, and turn whatever happens into an ending."""
+    import torch
+
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(plan.threads)
+    try:
+        with hear_signals(stop, say):
+            train()
+        return _Ending("completed")
+    except (Interrupted, KeyboardInterrupt) as problem:
+        return _Ending("interrupted", str(problem) or "stopped at once")
+    except RlvitError as problem:
+        return _Ending("failed", str(problem), str(problem))
+    except Exception as problem:
+        folder.log(traceback.format_exc())
+        reason = f"{type(problem).__name__}: {problem}"
+        where = f"the traceback is in {folder.path / 'log.txt'}"
+        return _Ending("failed", reason, f"{reason} ({where})")
+    finally:
+        torch.set_num_threads(threads_before)
+
+
+def _watermarks(folder: RunFolder, found: Any) -> Mapping[str, int]:
+    """Return how many rows of each stream a checkpoint includes: none, if there is none."""
+    known: Mapping[str, int] = found[0].watermarks if found else dict.fromkeys(folder.rows, 0)
+    return known
 
 
 def _where(found: Any) -> str:
     if found is None:
         return "there is no checkpoint yet; starting from the beginning"
     return f"going on from {found[0].stage} {found[0].step:,}"
-
-
-def _tell_strictly(catalog: Catalog, hook: str, **arguments: Any) -> None:
-    """Call a run event; a plugin may stop the run by raising."""
-    for info in catalog.plugins.active:
-        if info.name in catalog.problems:
-            continue
-        try:
-            catalog.plugins.caller(info.name, hook)(**arguments)
-        except Exception as problem:
-            raise RlvitError(f"plugin {info.name!r} stopped the run: {problem}") from problem
-
-
-def _tell(catalog: Catalog, hook: str, say: Any, **arguments: Any) -> None:
-    """Call a run event; a plugin that fails is named and the run goes on."""
-    for info in catalog.plugins.active:
-        if info.name in catalog.problems:
-            continue
-        try:
-            catalog.plugins.caller(info.name, hook)(**arguments)
-        except Exception as problem:
-            say(f"plugin {info.name!r} failed in {hook}: {problem}")
-
-
-@contextlib.contextmanager
-def _signals(stop: StopFlag, say: Any) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into a checkpoint and a stop; the second stops at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def heard(number: int, _: object) -> None:
-        if stop:
-            raise KeyboardInterrupt
-        stop.set()
-        say(f"{signal.Signals(number).name}: stopping with a checkpoint; once more stops at once")
-
-    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,0 +1,56 @@
+"""What reaches a run from outside, and what it tells others: signals and plugins' run events."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rlvit.catalog import Catalog
+from rlvit.errors import RlvitError
+from rlvit.runs.context import StopFlag
+
+
+def tell_strictly(catalog: Catalog, hook: str, **arguments: Any) -> None:
+    """Call a run event; a plugin may stop the run by raising."""
+    for info in catalog.plugins.active:
+        if info.name in catalog.problems:
+            continue
+        try:
+            catalog.plugins.caller(info.name, hook)(**arguments)
+        except Exception as problem:
+            raise RlvitError(f"plugin {info.name!r} stopped the run: {problem}") from problem
+
+
+def tell(catalog: Catalog, hook: str, say: Callable[[str], None], **arguments: Any) -> None:
+    """Call a run event; a plugin that fails is named and the run goes on."""
+    for info in catalog.plugins.active:
+        if info.name in catalog.problems:
+            continue
+        try:
+            catalog.plugins.caller(info.name, hook)(**arguments)
+        except Exception as problem:
+            say(f"plugin {info.name!r} failed in {hook}: {problem}")
+
+
+@contextlib.contextmanager
+def hear_signals(stop: StopFlag, say: Callable[[str], None]) -> Iterator[None]:
+    """Turn the first Ctrl-C or SIGTERM into a checkpoint and a stop; the second stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def heard(number: int, _: object) -> None:
+        if stop:
+            raise KeyboardInterrupt
+        stop.set()
+        say(f"{signal.Signals(number).name}: stopping with a checkpoint; once more stops at once")
+
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
