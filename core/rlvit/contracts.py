@@ -126,6 +126,7 @@ class Measurement:
     value: float
     samples: int
     spread: float | None = None  # sample standard deviation
+    step: int | None = None  # training steps behind it; known once it is recorded
 
 
 @dataclass(frozen=True)

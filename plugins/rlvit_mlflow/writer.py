@@ -160,7 +160,14 @@ class Writer:
         if found is not None:
             return str(found.experiment_id)
         root = artifact_root(self._run.home) / self._run.method / self._run.task
-        return str(client.create_experiment(name, artifact_location=root.as_uri()))
+        made = client.create_experiment(
+            name,
+            artifact_location=root.as_uri(),
+            tags={
+                "mlflow.experimentKind": "custom_model_development"
+            },  # else a page on GenAI opens
+        )
+        return str(made)
 
     def _tags(self) -> dict[str, str]:
         run, origin = self._run, self._run.provenance
@@ -174,6 +181,7 @@ class Writer:
             "rlvit.git_dirty": str(origin.get("git_dirty")),
             "mlflow.source.name": str(origin.get("command")),
             "mlflow.source.type": "LOCAL",
+            "mlflow.user": str(origin.get("user")),
         }
         if origin.get("git_commit"):
             tags["mlflow.source.git.commit"] = str(origin["git_commit"])
@@ -216,7 +224,7 @@ class Writer:
         run = self._ended
         assert run is not None
         now = int(time.time() * 1000)
-        results = [Metric(r.metric, r.value, now, 0) for r in run.results]
+        results = [Metric(r.metric, r.value, now, r.step or 0) for r in run.results]
         tags = [RunTag("rlvit.state", run.state), RunTag("rlvit.attempts", str(run.attempt))]
         if self._not_finite:
             tags.append(RunTag("rlvit.values_not_finite", str(self._not_finite)))

@@ -48,19 +48,25 @@ def train(context: RunContext, config: SpirlConfig) -> None:
     if saved is not None:
         features.restore(saved["features"])
         agent.restore(saved["agent"])
-    if context.restored("evaluate") is None:
-        learn(context, config, environment, features, agent, patches, saved)
+    evaluating = context.restored("evaluate")
+    if evaluating is None:
+        speed = learn(context, config, environment, features, agent, patches, saved)
+    else:
+        speed = evaluating["speed"]
 
     def state() -> State:
-        return {"features": features.state(), "agent": agent.state()}
+        return {"features": features.state(), "agent": agent.state(), "speed": speed}
 
     context.checkpoint("evaluate", config.steps, state, every=1)
     context.evaluate(GreedyPolicy(agent, features, patches), config.steps)
-    seconds = time.perf_counter() - begun
-    kept = Measurement("select/kept", features.kept / features.frames, features.frames)
-    cost = Measurement("cost/seconds", seconds, 1)
-    speed = Measurement("speed/steps", features.frames / seconds, features.frames)
-    context.record(config.steps, [kept, speed, cost])
+    context.record(
+        config.steps,
+        [
+            Measurement("select/kept", features.kept / features.frames, features.frames),
+            Measurement("speed/steps", speed, 1),
+            Measurement("cost/seconds", time.perf_counter() - begun, 1),
+        ],
+    )
 
 
 def learn(
@@ -71,8 +77,11 @@ def learn(
     agent: RainbowAgent,
     patches: int,
     saved: State | None,
-) -> None:
-    """Play `config.steps` steps and learn from them (section 4.3, Tables 9 and 10)."""
+) -> float:
+    """Play `config.steps` steps and learn from them (section 4.3, Tables 9 and 10).
+
+    Returns the speed of this attempt in steps a second.
+    """
     require_space(context, config.steps * patches * EMBEDDING * 4)
     replay = SequenceReplay(
         context.folder / "replay",
@@ -110,7 +119,8 @@ def learn(
             "agent": agent.state(),
         }
 
-    progress, shown, since = context.stage("learn", config.steps, "steps"), 0.0, Stopwatch(begun)
+    progress, shown = context.stage("learn", config.steps, "steps"), 0.0
+    since, whole = Stopwatch(begun), Stopwatch(begun)
     for step in range(begun + 1, config.steps + 1):
         embedded = features(frame)  # [L, 64]
         if step <= config.random_steps:
@@ -140,6 +150,7 @@ def learn(
             context.log(step, {**means.take(), **features.selector.report(), **speed})
         progress.update(step, **{"return": shown})
         context.checkpoint("learn", step, state, config.checkpoint_every)
+    return whole.speed(config.steps)
 
 
 def require_space(context: RunContext, size: int) -> None:

@@ -31,16 +31,24 @@ def open_database(url: str) -> Engine:
     try:
         engine = _engine(url)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise UsageProblem(f"--registry {url}: {error}") from None
+        raise UsageProblem(f"--registry {_without_password(url)}: {error}") from None
     try:
         if _revision(engine) != REVISION:
             with _creation_lock(engine):
                 _migrate(engine)
     except DatabaseError as error:
         raise RlvitError(
-            f"the registry {url} cannot be used: {error.orig}. Nothing was changed."
+            f"the registry {engine.url} cannot be used: {error.orig}. Nothing was changed."
         ) from None
     return engine
+
+
+def _without_password(url: str) -> str:
+    """Return a URL for a message; one that cannot be read is shown up to its scheme."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url.partition("://")[0]
 
 
 def writing(engine: Engine) -> Engine:
@@ -50,6 +58,8 @@ def writing(engine: Engine) -> Engine:
 
 def _engine(url: str) -> Engine:
     parsed = make_url(url)
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ArgumentError(f"a registry is SQLite or PostgreSQL, not {parsed.get_backend_name()}")
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -245,7 +245,7 @@ class Store:
             session.delete(self._run(session, run_id))
 
     def _run(self, session: Session, run_id: str) -> schema.Run:
-        run = session.get(schema.Run, run_id)
+        run = session.get(schema.Run, run_id, with_for_update=True)
         if run is None:
             raise RlvitError(f"the registry has no run {run_id}.")
         return run
@@ -263,9 +263,8 @@ class Store:
         self, table: Any, rows: list[dict[str, Any]], keys: list[str], replace: list[str]
     ) -> Any:
         """Return an INSERT that replaces the named columns, or nothing, where the row exists."""
-        dialects: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-        make = dialects.get(self.engine.dialect.name, insert)
-        statement = make(table).values(rows)
+        inserts: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+        statement = inserts[self.engine.dialect.name](table).values(rows)
         if not replace:
             return statement.on_conflict_do_nothing(index_elements=keys)
         return statement.on_conflict_do_update(

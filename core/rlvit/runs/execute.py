@@ -131,7 +131,7 @@ def view_of(store: Store, home: Home, run_id: str, **more: Any) -> RunView:
             for a in queries.artifacts(store.engine, run_id)
         ),
         "results": tuple(
-            Measurement(r.metric, r.value, r.samples, r.spread)
+            Measurement(r.metric, r.value, r.samples, r.spread, r.step)
             for r in results
             if not r.superseded and r.value is not None
         ),

@@ -73,6 +73,7 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "packages": {
             d.name: d.version for d in importlib.metadata.distributions() if d.name is not None
         },
+        "user": psutil.Process().username(),
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "cpu": _cpu_name(),

@@ -1,0 +1,416 @@
+"""The command line: what it prints, what it refuses in one line, and what it does not import."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toy_program import Program
+
+from rlvit.cli.main import invoke
+
+ROOT = Path(__file__).parents[2]
+RUN = ("run", "--plugin", "toy")
+ALPHA = (*RUN, "--puzzle", "Alpha", "--preset", "quick", "--device", "cpu", "--threads", "1")
+
+BAD = [
+    (("runn",), "unknown command 'runn'. Did you mean 'run'?"),
+    (("--nope",), "No such option"),
+    (("run",), "Missing option '--plugin'"),
+    (("run", "--plugin"), "requires an argument"),
+    (("run", "--plugin", "toi"), "unknown plugin 'toi'. Did you mean 'toy'?"),
+    (("run", "--plugin", "zzzzzz"), "unknown plugin 'zzzzzz'. Known: toy."),
+    (RUN, "toy needs a puzzle: give --puzzle."),
+    ((*RUN, "--puzzle", "Alfa"), "unknown puzzle 'Alfa'. Did you mean 'Alpha'?"),
+    ((*RUN, "--game", "Alpha"), "No such option"),
+    ((*ALPHA, "--preset", "papper"), "unknown preset 'papper'. Did you mean 'paper'?"),
+    ((*ALPHA, "--protocol", "brif"), "unknown protocol 'brif'. Did you mean 'brief'?"),
+    ((*ALPHA, "--selector", "toy-pik"), "unknown selector 'toy-pik'. Did you mean 'toy-pick'?"),
+    ((*ALPHA, "--selector", "toy-needy"), "needs reconstruction, which backbone 'toy-eye'"),
+    ((*ALPHA, "--reward", "toy-eye"), "unknown reward 'toy-eye'"),
+    ((*ALPHA, "--rate", "fast"), "--rate"),
+    ((*ALPHA, "--rate", "0"), "--rate 0.0: should be greater than 0"),
+    ((*ALPHA, "--rate", "2"), "--rate 2.0: should be less than or equal to 1"),
+    ((*ALPHA, "--rate", "nan"), "--rate nan"),
+    ((*ALPHA, "--bound", "inf"), "--bound inf"),
+    ((*ALPHA, "--steps", "2.5"), "--steps"),
+    ((*ALPHA, "--steps", "-1"), "--steps -1: should be greater than or equal to 1"),
+    ((*ALPHA, "--mode", "max"), "--mode"),
+    ((*ALPHA, "--rate", "0.5", "--bound", "0.2"), "--bound is smaller than --rate"),
+    ((*ALPHA, "--stepps", "3"), "No such option: --stepps"),
+    ((*ALPHA, "--steps"), "requires an argument"),
+    ((*ALPHA, "--seed", "-1"), "--seed -1: should be 0 or more"),
+    ((*ALPHA, "--seed", "one"), "--seed"),
+    ((*ALPHA, "--seed", str(10**20)), "--seed"),
+    ((*ALPHA, "--seeds", "3-1"), "--seeds 3-1"),
+    ((*ALPHA, "--seeds", "1,1"), "--seeds 1,1"),
+    ((*ALPHA, "--seeds", "a-b"), "--seeds a-b"),
+    ((*ALPHA, "--seeds", ""), "--seeds"),
+    ((*ALPHA, "--seeds", "0-1", "--seed", "4"), "--seed"),
+    ((*ALPHA, "--device", "abacus"), "--device abacus: expected auto, cpu, cuda or cuda:N."),
+    ((*ALPHA, "--device", "meta"), "--device meta"),
+    ((*ALPHA, "--device", "cuda:99"), "--device cuda:99"),
+    ((*ALPHA, "--device", ""), "--device"),
+    ((*ALPHA, "--threads", "0"), "--threads 0: should be 1 or more"),
+    ((*ALPHA, "--tag", "=x"), "--tag: expected KEY or KEY=VALUE"),
+    ((*ALPHA, "--log-every", "-1"), "--log-every"),
+    ((*ALPHA, "stray"), "unexpected extra argument"),
+    (("resume",), "Missing argument 'RUN'"),
+    (("resume", "latest"), "there is no registry"),
+    (("resume", "x", "--threads", "0"), "--threads 0"),
+    (("runs", "list"), "there is no registry"),
+    (("runs", "list", "--state", "done"), "--state done"),
+    (("runs", "list", "--limit", "0"), "--limit"),
+    (("runs", "list", "--format", "xml"), "--format"),
+    (("runs", "lst"), "lst"),
+    (("runs", "show"), "Missing argument"),
+    (("runs", "tag", "latest"), "give a tag to attach"),
+    (("plugins", "show", "toi"), "unknown plugin 'toi'. Did you mean 'toy'?"),
+    (("--registry", "nonsense://x", "runs", "list"), "--registry nonsense://x"),
+    (("--registry", "sqlite:////proc/none/registry.db", *ALPHA), "/proc/none"),
+    (("--registry", "://", "runs", "list"), "--registry"),
+    (("--home", "~nobody-of-this-name/x", "runs", "list"), "--home ~nobody-of-this-name/x"),
+]
+
+
+@pytest.mark.usefixtures("toy_alone")
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(a)[:70] for a, _ in BAD])
+def test_a_bad_command_line_ends_in_one_line_and_writes_nothing(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RLVIT_HOME", str(tmp_path / "home"))
+    code = invoke(list(arguments))
+    written = capsys.readouterr()
+    assert message in written.err
+    assert len(written.err.splitlines()) == 1
+    assert "Traceback" not in written.err
+    assert code == 2
+    assert not list(tmp_path.iterdir()), "something was written"
+
+
+@pytest.mark.usefixtures("toy_alone")
+def test_a_dry_run_shows_everything_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke([*ALPHA, "--rate", "0.25", "--reward", "TOY-half", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    for text in (
+        "preset quick on cpu: about 0 s",
+        "method toy, puzzle Alpha, seed 0",
+        "protocol brief",
+        "  episodes = 2",
+        "reward toy-half",
+        "  rate = 0.25",
+        "  steps = 24",
+        "  bound = null",
+        "learn",
+    ):
+        assert text in out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("toy_alone")
+def test_without_a_preset_the_other_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke([*RUN, "--puzzle", "Alpha", "--device", "cpu", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "preset quick on cpu" in out
+    assert "--preset paper would take about" in out
+
+
+@pytest.mark.usefixtures("toy_alone")
+def test_the_help_of_a_method_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke([*RUN, "--help"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    for text in (
+        "--puzzle NAME The puzzle.",
+        "--steps INTEGER",
+        "How long to go on. [paper: 60 steps; T1]",
+        "--rate FLOAT",
+        "How far to step. [paper: 0.1 weights; T2]",
+        "--noisy / --no-noisy Add noise. [paper: True; T3]",
+        "--mode [mean|sum] How to add up. [paper: mean; T4]",
+        "--bound FLOAT Largest weight. [paper:",
+        "T5]",
+        "--selector NAME The part in the slot 'selector'. [default: toy-pick]",
+        "--preset official-code as nobody coded it",
+        "Work:",
+        "Book-keeping:",
+        "--dry-run",
+    ):
+        assert text in out
+
+
+@pytest.mark.usefixtures("toy_alone")
+def test_help_of_every_command_works(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [["runs", name] for name in ("list", "show", "diff", "tag", "note", "archive")]
+    for command in ([], ["run"], ["resume"], ["runs"], ["plugins"], ["plugins", "list"], *commands):
+        assert invoke([*command, "--help"]) == 0
+        assert "Usage: rlvit" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory, bare_site: Path, toy_site: Path) -> Program:
+    """Return a home with four runs; the tests below do not disturb each other."""
+    program = Program(tmp_path_factory.mktemp("lived"), [bare_site, toy_site])
+    done = program.run("--seeds", "0-2", "--tag", "kind=a", "--note", "three, of one kind")
+    assert done.code == 0, done.err
+    stopped = program.run("--seed", "7", "--rate", "0.5", "--name", "mine", TOY_AT="9:SIGTERM")
+    assert stopped.code == 130
+    return program
+
+
+@pytest.fixture
+def lived_home(lived: Program, toy_alone: None, monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Make the home with four runs this process's."""
+    monkeypatch.setenv("RLVIT_HOME", str(lived.home))
+    return lived
+
+
+@pytest.mark.usefixtures("lived_home")
+def test_seeds_make_one_run_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["runs", "list", "--format", "json", "--tag", "kind=a"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert sorted(row["run"].split("-")[2] for row in rows) == ["s0", "s1", "s2"]
+    assert {row["state"] for row in rows} == {"completed"}
+
+
+@pytest.mark.usefixtures("lived_home")
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_runs_are_listed_in_every_format(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["runs", "list", "--format", style, "--state", "interrupted"]) == 0
+    out = capsys.readouterr().out
+    if style == "table":
+        assert "mine" in out
+        assert "interrupted" in out
+    else:
+        rows = json.loads(out) if style == "json" else list(csv.DictReader(io.StringIO(out)))
+        (row,) = rows
+        assert (row["name"], row["state"], row["preset"]) == ("mine", "interrupted", "quick")
+
+
+@pytest.mark.usefixtures("lived_home")
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_an_empty_list_is_readable_too(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["runs", "list", "--format", style, "--seed", "99"]) == 0
+    out = capsys.readouterr().out
+    if style == "table":
+        assert out == "Nothing to show.\n"
+    else:
+        assert (
+            json.loads(out) if style == "json" else list(csv.DictReader(io.StringIO(out)))
+        ) == []
+
+
+@pytest.mark.usefixtures("lived_home")
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_a_run_is_shown_in_every_format(style: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["runs", "list", "--format", "json", "--seed", "1"]) == 0
+    run_id = json.loads(capsys.readouterr().out)[0]["run"]
+    assert invoke(["runs", "show", run_id, "--format", style]) == 0
+    out = capsys.readouterr().out
+    if style == "table":
+        for text in (run_id, "toy/score", "three, of one kind", "kind=a", "Artifacts", "rate"):
+            assert text in out
+    elif style == "json":
+        (whole,) = json.loads(out)
+        assert whole["config"]["rate"] == 0.1
+        assert [move["to_state"] for move in whole["transitions"]][-1] == "completed"
+        assert len(whole["episodes"]) == 2
+    else:
+        (row,) = csv.DictReader(io.StringIO(out))
+        assert row["id"] == run_id
+        assert json.loads(row["config"])["rate"] == 0.1
+
+
+@pytest.mark.usefixtures("lived_home")
+@pytest.mark.parametrize("style", ["table", "json", "csv"])
+def test_the_difference_of_two_runs_is_shown(
+    style: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["runs", "list", "--format", "json", "--seed", "0"]) == 0
+    run_id = json.loads(capsys.readouterr().out)[0]["run"]
+    assert invoke(["runs", "diff", run_id, "mine", "--format", style]) == 0
+    out = capsys.readouterr().out
+    if style == "table":
+        assert "config/rate" in out
+        return
+    rows = json.loads(out) if style == "json" else list(csv.DictReader(io.StringIO(out)))
+    found = {row["what"]: (str(row[run_id]), str(row["mine"])) for row in rows}
+    assert found["config/rate"] == ("0.1", "0.5")
+    assert found["run/seed"] == ("0", "7")
+    assert found["run/state"] == ("completed", "interrupted")
+    assert "config/steps" not in found
+    assert "run/method" not in found
+
+
+@pytest.mark.usefixtures("lived_home")
+def test_a_run_does_not_differ_from_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["runs", "diff", "mine", "mine"]) == 2
+    assert "the same run" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("lived_home")
+@pytest.mark.parametrize(
+    ("text", "message"), [("%", "unknown run"), ("toy-alpha", "fits 4 runs"), ("", "run")]
+)
+def test_a_run_that_is_not_clear_is_asked_for(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("show", "delete"):
+        assert invoke(["runs", command, text]) == 2
+        err = capsys.readouterr().err
+        assert message in err
+        assert len(err.splitlines()) == 1
+
+
+def test_annotations_reach_registry_and_folder(
+    lived_home: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["runs", "tag", "mine", "good", "kind=b"]) == 0
+    assert invoke(["runs", "tag", "mine", "--remove", "good"]) == 0
+    assert invoke(["runs", "note", "mine", 'böse, "quoted"\nand long']) == 0
+    assert invoke(["runs", "archive", "mine"]) == 0
+    capsys.readouterr()
+    assert invoke(["runs", "list", "--format", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 3
+    assert invoke(["runs", "list", "--archived", "--format", "json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["name"], row["tags"]) == ("mine", "kind=b")
+    (folder,) = (lived_home.home / "runs").glob("toy-alpha-s7-*")
+    written = json.loads((folder / "run.json").read_text())
+    assert written["tags"] == {"kind": "b"}
+    assert written["note"] == 'böse, "quoted"\nand long'
+    assert written["archived"] is True
+    assert invoke(["runs", "archive", "mine", "--undo"]) == 0
+    assert json.loads((folder / "run.json").read_text())["archived"] is False
+
+
+def test_a_deleted_run_is_gone(program: Program) -> None:
+    assert program.run("--name", "doomed").code == 0
+    assert program.run("--name", "other").code == 0
+    folders = program.home / "runs"
+    refused = program("runs", "delete", "doomed")
+    assert refused.code == 130
+    assert len(list(folders.glob("toy-*"))) == 2
+    done = program("runs", "delete", "doomed", "--yes")
+    assert done.code == 0, done.err
+    (left,) = folders.glob("toy-*")
+    assert json.loads((left / "run.json").read_text())["name"] == "other"
+    (row,) = json.loads(program("runs", "list", "--format", "json").out)
+    assert row["name"] == "other"
+
+
+def test_a_failed_seed_is_the_exit_code(program: Program) -> None:
+    done = program.run("--seeds", "0,4", TOY_AT="3:fail")
+    assert done.code == 1
+
+
+LIGHT = """
+import sys
+from rlvit.cli.main import invoke
+code = invoke(sys.argv[1:])
+heavy = {"torch", "sqlalchemy", "mlflow", "pandas", "alembic"} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["plugins", "list"],
+        ["plugins", "show", "toy"],
+        ["run", "--help"],
+        ["run", "--plugin", "toy", "--help"],
+        ["runs", "--help"],
+        ["runs", "list", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_looking_imports_nothing_heavy(
+    arguments: list[str], tmp_path: Path, toy_site: Path
+) -> None:
+    """The built-in plugins are there too."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *arguments],
+        env={**os.environ, "PYTHONPATH": str(toy_site)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_help_of_every_installed_method_imports_nothing_heavy(tmp_path: Path) -> None:
+    source = """
+import sys
+from rlvit.catalog import build_catalog
+from rlvit.cli.main import invoke
+from rlvit.manager import create_plugin_manager
+names = list(build_catalog(create_plugin_manager()).entries["method"])
+assert names
+for name in names:
+    assert invoke(["run", "--plugin", name, "--help"]) == 0
+heavy = {"torch", "sqlalchemy", "mlflow", "pandas", "alembic"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_core_spells_no_method() -> None:
+    words = ("spirl", "rl4dvit", "agentvit", "glimpse")
+    found = [
+        f"{path.relative_to(ROOT)}: {word}"
+        for path in (ROOT / "core").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+        for word in words
+        if word in path.read_text(errors="replace").lower() + path.name.lower()
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["runs", "list"], ["runs", "show", "mine"]])
+def test_a_reader_that_went_away_is_no_error(
+    lived: Program, bare_site: Path, toy_site: Path, arguments: list[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [Path(sys.executable).with_name("rlvit"), *arguments],
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{bare_site}{os.pathsep}{toy_site}",
+                "RLVIT_HOME": str(lived.home),
+            },
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(writer)
+    assert done.stderr == ""
+    assert done.returncode in (0, 1, 141)

@@ -1,0 +1,51 @@
+"""Shares one tiny SPIRL run among the tests of a process, since its autoencoder takes seconds."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A completed run and its home."""
+
+    home: Path
+    id: str
+    story: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModuleType:
+    """The module `support/tiny_spirl.py`."""
+    path = Path(__file__).parent / "support" / "tiny_spirl.py"
+    spec = importlib.util.spec_from_file_location("tiny_spirl", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tiny_spirl"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def unbroken(tiny: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A tiny run that nothing interrupted; its home must not be written to."""
+    home = tmp_path_factory.mktemp("unbroken")
+    outcome = tiny.start(home)
+    assert outcome.state == "completed", outcome.error
+    return Finished(home, outcome.id, tiny.outcome_of(home, outcome.id))
+
+
+@pytest.fixture
+def home(unbroken: Finished, tmp_path: Path) -> Path:
+    """A home without runs that has the frames and the autoencoder of the tiny options."""
+    shutil.copytree(unbroken.home / "runs" / "shared", tmp_path / "home" / "runs" / "shared")
+    return tmp_path / "home"
