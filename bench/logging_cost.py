@@ -2,9 +2,8 @@
 
     python bench/logging_cost.py [--steps 2000]
 
-Runs the real recorder (run folder on disk, SQLite registry, background flush with 2 s pauses) around
-a step of 5 ms of numpy work, in turn with and without the call, and prints the medians of the time
-inside `log` and of the whole step.
+Runs the real recorder (run folder on disk, SQLite registry, background flush) around a step of 5 ms
+of numpy work, in turn with and without the call, and prints the time inside `log` and of the step.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+
 from rlvit.registry.store import NewRun, Store
 from rlvit.runs.folder import RunFolder
 from rlvit.runs.recorder import Recorder

@@ -111,11 +111,12 @@ class Registry:
         """Open the registry of a home, or the one of an SQLAlchemy URL.
 
         Raises:
-            RlvitError: the database cannot be used.
+            RlvitError: there is no registry yet, or the database cannot be used.
         """
         from rlvit.registry.database import open_database
 
         self.home = Home.locate(home, registry)
+        self.home.require_registry()
         self.engine = open_database(self.home.registry_url)
 
     def runs(self, **filters: Any) -> pd.DataFrame:

@@ -8,18 +8,27 @@ from typing import Any, TypeVar
 
 from rlvit.errors import UnknownName, UsageProblem
 from rlvit.manager import PluginInfo, Plugins
-from rlvit.specs import MethodSpec, MetricDef, Protocol, TaskSpec
+from rlvit.specs import (
+    BackboneSpec,
+    EvaluatorSpec,
+    MethodSpec,
+    MetricDef,
+    Protocol,
+    RewardSpec,
+    SelectorSpec,
+    TaskSpec,
+)
 
 T = TypeVar("T")
 
-KINDS = {
-    "method": "rlvit_methods",
-    "task": "rlvit_tasks",
-    "backbone": "rlvit_backbones",
-    "selector": "rlvit_selectors",
-    "reward": "rlvit_rewards",
-    "evaluator": "rlvit_evaluators",
-    "metric": "rlvit_metrics",
+KINDS: Mapping[str, tuple[str, type]] = {
+    "method": ("rlvit_methods", MethodSpec),
+    "task": ("rlvit_tasks", TaskSpec),
+    "backbone": ("rlvit_backbones", BackboneSpec),
+    "selector": ("rlvit_selectors", SelectorSpec),
+    "reward": ("rlvit_rewards", RewardSpec),
+    "evaluator": ("rlvit_evaluators", EvaluatorSpec),
+    "metric": ("rlvit_metrics", MetricDef),
 }
 
 
@@ -112,7 +121,7 @@ def build_catalog(plugins: Plugins) -> Catalog:
         try:
             offered = _ask(plugins, info)
             _refuse_taken_names(offered, entries)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             problems[info.name] = f"{type(problem).__name__}: {problem}".splitlines()[0]
             plugins.manager.unregister(name=info.name)
             continue
@@ -124,9 +133,12 @@ def build_catalog(plugins: Plugins) -> Catalog:
 def _ask(plugins: Plugins, info: PluginInfo) -> dict[str, list[Any]]:
     """Call one plugin's registration hooks."""
     answers = {}
-    for kind, hook in KINDS.items():
+    for kind, (hook, expected) in KINDS.items():
         lists = plugins.caller(info.name, hook)()
         answers[kind] = [spec for specs in lists for spec in specs]
+        for spec in answers[kind]:
+            if not isinstance(spec, expected):
+                raise TypeError(f"{hook} returned {spec!r}, which is no {expected.__name__}")
     return answers
 
 

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rlvit.errors import UnknownName, UsageProblem
 
+LARGEST = 2**53  # beyond it floats, and so estimates, no longer count one by one
+
 
 class MethodConfig(BaseModel):
     """Base of every method's configuration: frozen, and nothing undeclared is accepted."""
@@ -47,6 +49,12 @@ def setting(default: Any, *, help: str, unit: str, source: str, group: str, **li
         limits: pydantic's `gt`, `ge`, `lt`, `le`.
     """
     extra: dict[str, Any] = {"unit": unit, "source": source, "group": group}
+    if (
+        isinstance(default, int)
+        and not isinstance(default, bool)
+        and not {"le", "lt"} & set(limits)
+    ):
+        limits["le"] = LARGEST
     return Field(default=default, description=help, json_schema_extra=extra, **limits)
 
 

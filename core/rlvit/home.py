@@ -26,15 +26,30 @@ class Home:
                 `<home>/registry.db`.
 
         Raises:
-            UsageProblem: the home is not a folder.
+            UsageProblem: the home is not a folder, or of a user who does not exist.
         """
-        root = Path(home or os.environ.get("RLVIT_HOME") or ".").expanduser().resolve()
+        wanted = home or os.environ.get("RLVIT_HOME") or "."
+        try:
+            root = Path(wanted).expanduser().resolve()
+        except RuntimeError:
+            raise UsageProblem(f"--home {wanted}: there is no such user.") from None
         if root.exists() and not root.is_dir():
             raise UsageProblem(f"--home {root}: a folder was expected, this is a file.")
         url = registry or os.environ.get("RLVIT_REGISTRY") or f"sqlite:///{root / 'registry.db'}"
         if "://" not in url:
             url = f"sqlite:///{Path(url).expanduser().resolve()}"
         return cls(root, url)
+
+    def require_registry(self) -> None:
+        """Make sure that there is a registry to read.
+
+        Raises:
+            UsageProblem: there is none yet.
+        """
+        prefix = "sqlite:///"
+        path = Path(self.registry_url.removeprefix(prefix))
+        if self.registry_url.startswith(prefix) and not path.exists():
+            raise UsageProblem(f"there is no registry at {path} yet; `rlvit run` makes one.")
 
     @property
     def runs(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pluggy
@@ -48,7 +49,16 @@ def create_plugin_manager() -> Plugins:
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     points = sorted(importlib.metadata.entry_points(group=GROUP), key=_built_in_first)
-    return Plugins(manager, tuple(_register(manager, point) for point in points))
+    found: list[PluginInfo] = []
+    for point in points:
+        found.append(_register(manager, point, _own_name(point, found)))
+    return Plugins(manager, tuple(found))
+
+
+def _own_name(point: importlib.metadata.EntryPoint, found: Sequence[PluginInfo]) -> str:
+    """Return a plugin's name; one that is taken is told apart by its distribution."""
+    taken = any(info.name == point.name for info in found)
+    return f"{point.name}@{point.dist.name if point.dist else '?'}" if taken else point.name
 
 
 def _built_in_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
@@ -57,24 +67,26 @@ def _built_in_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
     return (distribution != "rlvit", point.name)
 
 
-def _register(manager: pluggy.PluginManager, point: importlib.metadata.EntryPoint) -> PluginInfo:
+def _register(
+    manager: pluggy.PluginManager, point: importlib.metadata.EntryPoint, name: str
+) -> PluginInfo:
     distribution = point.dist.name if point.dist else "?"
     version = point.dist.version if point.dist else "?"
     error: str | None = None
     hooks: tuple[str, ...] = ()
     try:
         plugin = point.load()
-        if manager.register(plugin, point.name) is None:
+        if manager.register(plugin, name) is None:
             raise ValueError("the name is blocked")
         hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()))
         _refuse_unknown_hooks(manager, plugin)
     except BaseException as problem:  # a plugin may raise anything, SystemExit too
         if isinstance(problem, KeyboardInterrupt):
             raise
-        if manager.has_plugin(point.name):
-            manager.unregister(name=point.name)
+        if manager.has_plugin(name):
+            manager.unregister(name=name)
         error = f"{type(problem).__name__}: {problem}".splitlines()[0]
-    return PluginInfo(point.name, distribution, version, point.value, hooks, error)
+    return PluginInfo(name, distribution, version, point.value, hooks, error)
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, plugin: object) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Selector,
     )
 
+PRESET_NAMES = ("paper", "official-code", "recommended", "quick")
 Setting = bool | int | float | str
 Need = Literal["images", "reconstruction"]
 
@@ -156,6 +157,12 @@ class MethodSpec:
     train: Callable[[RunContext, MethodConfig], None]
     estimate: Callable[[MethodConfig, TaskSpec, Protocol], Sequence[StageCost]]
     check: Callable[[MethodConfig, TaskSpec], None] = lambda config, task: None
+
+    def __post_init__(self) -> None:
+        """Every method has the same four presets, so that users need not learn others."""
+        missing = set(PRESET_NAMES) - {preset.name for preset in self.presets}
+        if missing:
+            raise ValueError(f"method {self.name!r} lacks the presets {sorted(missing)}")
 
     def preset(self, name: str) -> Preset:
         """Return the preset of that name.

@@ -45,7 +45,7 @@ class Sparse:
     """Lets at most `limit` points of a metric through: half of them all, then every 2nd, 4th, …"""
 
     def __init__(self, limit: int = POINTS) -> None:
-        self._quota = limit // 2
+        self._left, self._quota = limit, limit // 2
         self._seen = self._passed = 0
         self._stride = 1
 
@@ -53,8 +53,9 @@ class Sparse:
         """Return whether the next point is let through."""
         index = self._seen
         self._seen += 1
-        if index % self._stride:
+        if index % self._stride or not self._left:
             return False
+        self._left -= 1
         self._passed += 1
         if self._passed == self._quota:
             self._passed, self._stride = 0, self._stride * 2
@@ -88,7 +89,7 @@ class Writer:
         self._ended = run
         self._giving_up_at = time.monotonic() + PATIENCE
         self._queue.put(None)
-        self._thread.join(PATIENCE + RETRY)
+        self._thread.join(PATIENCE + 2 * RETRY)  # a last attempt may itself wait for a lock
         if self._thread.is_alive():
             run.say("MLflow did not answer in time; the run's folder and registry are complete.")
 
@@ -151,7 +152,7 @@ class Writer:
                 tags=self._tags(),
                 run_name=self._run.name,
             ).info.run_id
-            self._log_params(client)
+        self._log_params(client)  # also where an earlier attempt came no further than the run
         self._client = client
 
     def _experiment(self, client: Any) -> str:

@@ -320,9 +320,9 @@ class SpirlConfig(MethodConfig):
     @model_validator(mode="after")
     def _agree(self) -> SpirlConfig:
         """Refuse values that contradict each other."""
-        if self.warmup_epochs > self.epochs:
+        if self.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"--warmup-epochs {self.warmup_epochs} is more than --epochs {self.epochs}"
+                f"--warmup-epochs {self.warmup_epochs} is not less than --epochs {self.epochs}"
             )
         if self.dim % self.heads:
             raise ValueError(f"--dim {self.dim} is no multiple of --heads {self.heads}")
@@ -335,9 +335,10 @@ class SpirlConfig(MethodConfig):
                 f"--learn-start {self.learn_start} leaves nothing to sample: "
                 f"it must exceed --n-step {self.n_step}"
             )
-        if self.frames is not None and self.frames < self.mae_batch_size:
+        if self.learn_start > self.steps:
             raise ValueError(
-                f"--mae-batch-size {self.mae_batch_size} is more than --frames {self.frames}"
+                f"--learn-start {self.learn_start} is more than --steps {self.steps}: "
+                "nothing would be learnt"
             )
         return self
 
@@ -358,9 +359,14 @@ def check(config: MethodConfig, task: TaskSpec) -> None:
     """Refuse what only the game shows to be wrong.
 
     Raises:
-        UsageProblem: the keep ratio keeps not a single patch.
+        UsageProblem: there is not one batch of frames, or the keep ratio keeps too little.
     """
     assert isinstance(config, SpirlConfig)
+    frames = config.frames_of(task.name)
+    if frames < config.mae_batch_size:
+        raise UsageProblem(
+            f"--mae-batch-size {config.mae_batch_size} is more than --frames {frames}"
+        )
     ratio = config.ratio_of(task.name)
     if ratio is not None and int(ratio * 144) < 2:
         raise UsageProblem(f"--keep-ratio {ratio}: of 144 patches at least 2 must be kept.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,11 +58,10 @@ def program(tmp_path: Path, bare_site: Path, toy_site: Path) -> Program:
 
 
 @pytest.fixture
-def toy_alone(monkeypatch: pytest.MonkeyPatch, bare_site: Path, toy_site: Path) -> Iterator[None]:
+def toy_alone(monkeypatch: pytest.MonkeyPatch, bare_site: Path, toy_site: Path) -> None:
     """Let this process see the toy plugin alone."""
     monkeypatch.syspath_prepend(toy_site)
     monkeypatch.syspath_prepend(bare_site)
-    yield
 
 
 @pytest.fixture

@@ -245,7 +245,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
     if write == "torch":
         torch.save({"step": Malice(trace)}, path)
     else:
-        path.write_bytes(pickle.dumps({"step": Malice(trace)}))
+        path.write_bytes(pickle.dumps({"step": Malice(trace)}, protocol=2))
     described = path.with_suffix(".json")
     info = json.loads(described.read_text())
     info["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -43,7 +43,7 @@ BAD = [
     ((*ALPHA, "--steps", "-1"), "--steps -1: should be greater than or equal to 1"),
     ((*ALPHA, "--mode", "max"), "--mode"),
     ((*ALPHA, "--rate", "0.5", "--bound", "0.2"), "--bound is smaller than --rate"),
-    ((*ALPHA, "--stepps", "3"), "No such option: --stepps"),
+    ((*ALPHA, "--stepps", "3"), "No such option '--stepps'"),
     ((*ALPHA, "--steps"), "requires an argument"),
     ((*ALPHA, "--seed", "-1"), "--seed -1: should be 0 or more"),
     ((*ALPHA, "--seed", "one"), "--seed"),
@@ -63,24 +63,29 @@ BAD = [
     ((*ALPHA, "stray"), "unexpected extra argument"),
     (("resume",), "Missing argument 'RUN'"),
     (("resume", "latest"), "there is no registry"),
-    (("resume", "x", "--threads", "0"), "--threads 0"),
+    (("resume", "x", "--threads", "0"), "there is no registry"),
     (("runs", "list"), "there is no registry"),
     (("runs", "list", "--state", "done"), "--state done"),
     (("runs", "list", "--limit", "0"), "--limit"),
+    (("runs", "list", "--limit", str(10**30)), "--limit"),
+    (("runs", "list", "--seed", str(10**30)), "--seed"),
     (("runs", "list", "--format", "xml"), "--format"),
     (("runs", "lst"), "lst"),
     (("runs", "show"), "Missing argument"),
     (("runs", "tag", "latest"), "give a tag to attach"),
     (("plugins", "show", "toi"), "unknown plugin 'toi'. Did you mean 'toy'?"),
     (("--registry", "nonsense://x", "runs", "list"), "--registry nonsense://x"),
-    (("--registry", "sqlite:////proc/none/registry.db", *ALPHA), "/proc/none"),
     (("--registry", "://", "runs", "list"), "--registry"),
     (("--home", "~nobody-of-this-name/x", "runs", "list"), "--home ~nobody-of-this-name/x"),
 ]
 
 
+def _short(value: object) -> str:
+    return " ".join(value).removeprefix(" ".join(ALPHA)) if isinstance(value, tuple) else "is told"
+
+
 @pytest.mark.usefixtures("toy_alone")
-@pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(a)[:70] for a, _ in BAD])
+@pytest.mark.parametrize(("arguments", "message"), BAD, ids=lambda value: _short(value))
 def test_a_bad_command_line_ends_in_one_line_and_writes_nothing(
     arguments: tuple[str, ...],
     message: str,
@@ -97,6 +102,20 @@ def test_a_bad_command_line_ends_in_one_line_and_writes_nothing(
     assert "Traceback" not in written.err
     assert code == 2
     assert not list(tmp_path.iterdir()), "something was written"
+
+
+@pytest.mark.usefixtures("toy_alone")
+@pytest.mark.parametrize("where", ["/proc/none/registry.db", "/dev/null/registry.db", "/proc"])
+def test_a_registry_that_cannot_be_made_is_told_in_one_line(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ("--home", str(tmp_path / "home"))
+    assert invoke([*home, "--registry", f"sqlite:///{where}", *ALPHA]) in (1, 2)
+    announced, error = capsys.readouterr().err.splitlines()
+    assert announced.startswith("preset quick on cpu")
+    assert error.startswith("Error: ")
+    assert where in error
+    assert not list(tmp_path.rglob("toy-*"))
 
 
 @pytest.mark.usefixtures("toy_alone")
@@ -141,7 +160,7 @@ def test_the_help_of_a_method_explains_every_option(capsys: pytest.CaptureFixtur
         "How long to go on. [paper: 60 steps; T1]",
         "--rate FLOAT",
         "How far to step. [paper: 0.1 weights; T2]",
-        "--noisy / --no-noisy Add noise. [paper: True; T3]",
+        "--noisy / --no-noisy Add noise. [paper: yes; T3]",
         "--mode [mean|sum] How to add up. [paper: mean; T4]",
         "--bound FLOAT Largest weight. [paper:",
         "T5]",
@@ -312,6 +331,15 @@ def test_a_deleted_run_is_gone(program: Program) -> None:
     assert json.loads((left / "run.json").read_text())["name"] == "other"
     (row,) = json.loads(program("runs", "list", "--format", "json").out)
     assert row["name"] == "other"
+
+
+def test_text_that_is_not_unicode_is_refused_in_one_line(program: Program) -> None:
+    """A terminal of another encoding gives such bytes; nothing half-made may stay behind."""
+    done = program.run("--note", os.fsdecode(b"caf\xe9"))
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    assert done.errors[-1].startswith("Error: ")
+    assert not list(program.home.rglob("toy-*"))
 
 
 def test_a_failed_seed_is_the_exit_code(program: Program) -> None:

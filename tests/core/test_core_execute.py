@@ -265,6 +265,13 @@ def test_a_failing_method_is_told_in_one_line_and_can_be_resumed(
     assert _record(program.home).error is None
 
 
+def test_a_method_that_exits_is_a_failed_run(program: Program) -> None:
+    done = program.run(TOY_AT="15:exit")
+    assert done.code == 1
+    assert done.errors[-1].startswith("Error: SystemExit: 0")
+    assert _record(program.home).state == "failed"
+
+
 def test_a_plugin_may_stop_a_run_before_it_costs_anything(program: Program) -> None:
     done = program.run(TOY_REFUSE="not today", TOY_COUNT=str(program.folder / "count"))
     assert done.code == 1
@@ -337,17 +344,20 @@ def test_a_sweep_does_not_end_an_attempt_that_began_while_it_looked(
     first, second = Store(home.registry_url), Store(home.registry_url)
     real = provenance.is_alive
     living = provenance.process_identity()
+    resumed: list[int] = []
 
     def meanwhile(*arguments: Any) -> bool:
         """Let another process sweep and resume the run between the look and the move."""
         monkeypatch.setattr(provenance, "is_alive", real)
-        (run_id,) = execute.sweep(toy, home, second)
-        second.move(run_id, "running", process=living)
-        return real(*arguments)
+        dead = real(*arguments)
+        for run_id in execute.sweep(toy, home, second):
+            resumed.append(second.move(run_id, "running", process=living))
+        return dead
 
     monkeypatch.setattr(provenance, "is_alive", meanwhile)
     execute.sweep(toy, home, first)
-    assert queries.find_run(first.engine, "latest").state == "running"
+    state = queries.find_run(first.engine, "latest").state
+    assert state == ("running" if resumed else "interrupted")
     for store in (first, second):
         store.close()
 

@@ -206,12 +206,12 @@ def test_a_changed_declaration_of_a_metric_replaces_the_old_one(store: Store) ->
 @pytest.mark.parametrize("add", ["points", "results"])
 def test_an_undeclared_metric_is_refused(store: Store, add: str) -> None:
     store.create_run(new_run("r"))
+    rows: list[Any] = [_point(0), _point(1, metric="a/lost")]
+    if add == "results":
+        rows = [_result(0), _result(1) | {"metric": "a/lost"}]
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
-        if add == "points":
-            store.add_points("r", [_point(0), _point(1, metric="a/lost")])
-        else:
-            store.add_results("r", [_result(0) | {"metric": "a/lost"}])
-    assert queries.points(store.engine, "r") == []
+        getattr(store, f"add_{add}")("r", rows)
+    assert getattr(queries, add)(store.engine, "r") == []
 
 
 def test_values_of_an_unknown_run_are_refused(store: Store) -> None:
@@ -359,20 +359,20 @@ def test_a_whole_id_wins_over_the_part_of_another(store: Store) -> None:
 
 
 def test_a_deleted_run_takes_what_is_its_own_with_it(store: Store, tmp_path: Path) -> None:
-    artifact = Artifact("thing", "k", "s", Path("here"), "r", {}, 5)
-    for run_id in ("r", "other"):
+    artifact = Artifact("thing", "k", "s", Path("here"), "doomed", {}, 5)
+    for run_id in ("doomed", "other"):
         store.create_run(new_run(run_id, tags={"a": "b"}))
         store.add_points(run_id, [_point(0)])
         store.add_results(run_id, [_result(0)])
         store.add_episodes(run_id, [_episode(0)])
         store.add_artifact(run_id, artifact, "used")
-    store.delete_run("r")
+    store.delete_run("doomed")
     tables = _tables(tmp_path / "registry.db")
     own = ("run", "point", "result", "episode", "tag", "transition", "lineage", "artifact")
     assert {name: len(tables[name]) for name in own} == dict.fromkeys(own, 1)
     assert queries.find_run(store.engine, "latest").id == "other"
     with pytest.raises(UnknownName):
-        queries.find_run(store.engine, "r")
+        queries.find_run(store.engine, "doomed")
 
 
 def test_runs_of_one_configuration_share_an_experiment(store: Store, tmp_path: Path) -> None:

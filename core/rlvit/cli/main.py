@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from rlvit.errors import RlvitError, suggestion
+from rlvit.errors import RlvitError, UsageProblem, suggestion
 
 COMMANDS = {
     "run": ("rlvit.cli.run", "run", "Run a method on a task."),
@@ -62,11 +62,11 @@ class LazyGroup(click.Group):
         for info in plugins.active:
             try:
                 answers = plugins.caller(info.name, "rlvit_commands")()
-            except Exception as problem:
+                named = {command.name: command for commands in answers for command in commands}
+            except (Exception, SystemExit) as problem:
                 click.echo(f"plugin {info.name!r} is set aside: {problem}", err=True)
                 continue
-            for commands in answers:
-                offered.update({c.name: c for c in commands if c.name and c.name not in COMMANDS})
+            offered.update({n: c for n, c in named.items() if n and n not in COMMANDS})
         return offered
 
 
@@ -95,9 +95,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(invoke(arguments))
 
 
+def _refuse_unreadable(arguments: Sequence[str]) -> None:
+    """Refuse bytes that are no text: neither JSON nor a database could hold them."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageProblem(f"{argument!a} is not UTF-8 text.") from None
+
+
 def invoke(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     try:
+        _refuse_unreadable(sys.argv[1:] if arguments is None else arguments)
         outcome = cli.main(arguments, prog_name="rlvit", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
     except click.UsageError as error:
@@ -116,3 +126,10 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `rlvit runs list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except Exception as error:
+        # A disk or a database that fails is not a fault of the program: no traceback for those.
+        if not isinstance(error, OSError) and not type(error).__module__.startswith("sqlalchemy"):
+            raise
+        reason = str(error).partition("\n")[0]
+        click.echo(f"Error: {type(error).__name__}: {reason[:300]}", err=True)
+        return 1

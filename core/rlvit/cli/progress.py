@@ -121,6 +121,6 @@ def _figures(
     done: int, total: int, unit: str, speed: float, left: float, shown: dict[str, float]
 ) -> str:
     values = "".join(f"  {name} {value:,.4g}" for name, value in shown.items())
-    rate = f"  {speed:,.1f}/s" if speed > 0 else ""
+    rate = f"  {speed:,.0f}/s" if speed >= 100 else f"  {speed:.2g}/s" if speed > 0 else ""
     rest = f"  {words(left)} left" if left < float("inf") and done < total else ""
     return f"{done:,}/{total:,} {unit}{rate}{rest}{values}"

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from rlvit.errors import RlvitError, UsageProblem
 
@@ -37,7 +38,14 @@ class RunCommand(click.Command):
         """Return the fixed options and those of the method."""
         params = super().get_params(ctx)
         method = ctx.meta.get("method")
-        return params if method is None else [*_method_options(method), *params]
+        if method is None:
+            return params
+        own = _method_options(method)
+        taken = {flag for param in params for flag in param.opts}
+        for param in own:
+            if taken & set(param.opts):
+                raise UsageProblem(f"{method.name} has an option that is ours: {param.opts[0]}.")
+        return [*own, *params]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under headings, with unit, default and source."""
@@ -99,15 +107,24 @@ def _method_options(method: MethodSpec) -> list[click.Parameter]:
 def _field_option(info: OptionInfo) -> click.Parameter:
     kind: Any = click.Choice(info.choices) if info.choices else info.type
     flag = f"{info.flag}/--no-{info.flag[2:]}" if info.type is bool else info.flag
-    default = "by game" if info.default is None else info.default
-    unit = "" if info.unit == "-" else f" {info.unit}"
+    default = _shown(info)
     return GroupedOption(
         [flag, PREFIX + info.field],
         type=None if info.type is bool else kind,
         default=None,
-        help=f"{info.help}  [paper: {default}{unit}; {info.source}]",
+        help=f"{info.help}  [paper: {default}; {info.source}]",
         group=info.group,
     )
+
+
+def _shown(info: OptionInfo) -> str:
+    """Return a field's default with its unit, as help shows it."""
+    if info.default is None:
+        return "by task"
+    if isinstance(info.default, bool):
+        return "yes" if info.default else "no"
+    value = f"{info.default:,}" if isinstance(info.default, int) else str(info.default)
+    return value if info.unit == "-" else f"{value} {info.unit}"
 
 
 @click.command(cls=RunCommand)
@@ -131,7 +148,7 @@ def _field_option(info: OptionInfo) -> click.Parameter:
     "--dry-run", is_flag=True, help="Show the resolved configuration and the cost; write nothing."
 )
 @click.option(
-    "--log-every",
+    "--print-every",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
@@ -144,12 +161,14 @@ def run(
     seed: int,
     seeds: str | None,
     dry_run: bool,
-    log_every: float,
+    print_every: float,
     **given: Any,
 ) -> int:
     """Run a method on a task, and remember everything about it."""
     from rlvit.runs.plan import Request, make_plan
 
+    if seeds is not None and ctx.get_parameter_source("seed") is ParameterSource.COMMANDLINE:
+        raise UsageProblem("give --seed or --seeds, not both.")
     catalog: Catalog = ctx.meta["catalog"]
     plans = [
         make_plan(
@@ -174,7 +193,7 @@ def run(
     _announce(plans[0], chosen=given["preset"] is not None, dry_run=dry_run)
     if dry_run:
         return 0
-    codes = [_run_one(ctx, catalog, plan, log_every) for plan in plans]
+    codes = [_run_one(ctx, catalog, plan, print_every) for plan in plans]
     return max(codes)
 
 
@@ -184,14 +203,14 @@ def run(
     "--threads", type=int, help="CPU threads; another number than before is not bit-equal."
 )
 @click.option(
-    "--log-every",
+    "--print-every",
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
     help="Seconds between progress lines where there is no terminal.",
 )
 @click.pass_context
-def resume(ctx: click.Context, run_id: str, threads: int | None, log_every: float) -> int:
+def resume(ctx: click.Context, run_id: str, threads: int | None, print_every: float) -> int:
     """Go on with an interrupted or failed run from its last checkpoint.
 
     RUN is an id, the start or end of one, a name, or `latest`.
@@ -201,7 +220,7 @@ def resume(ctx: click.Context, run_id: str, threads: int | None, log_every: floa
     from rlvit.runs import execute
 
     catalog = load_catalog()
-    outcome = execute.resume(catalog, ctx.obj, run_id, make_display(log_every), threads)
+    outcome = execute.resume(catalog, ctx.obj, run_id, make_display(print_every), threads)
     return _conclude(ctx, outcome)
 
 
@@ -290,11 +309,11 @@ def _show_plan(plan: Plan, stages: list[tuple[str, str, str]]) -> None:
         click.echo(f"  {stage:<10} {amount:<32} {duration}")
 
 
-def _run_one(ctx: click.Context, catalog: Catalog, plan: Plan, log_every: float) -> int:
+def _run_one(ctx: click.Context, catalog: Catalog, plan: Plan, print_every: float) -> int:
     from rlvit.cli.progress import make_display
     from rlvit.runs import execute
 
-    outcome = execute.start(catalog, ctx.obj, plan, make_display(log_every))
+    outcome = execute.start(catalog, ctx.obj, plan, make_display(print_every))
     code = _conclude(ctx, outcome)
     if outcome.state == "interrupted":
         raise click.Abort

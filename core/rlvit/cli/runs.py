@@ -29,12 +29,16 @@ def runs() -> None:
 @click.option("--protocol", help="Only this protocol.")
 @click.option("--preset", help="Only this preset.")
 @click.option("--state", help="Only this state.")
-@click.option("--seed", type=int, help="Only this seed.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Only this seed.")
 @click.option("--name", help="Only this name.")
 @click.option("--tag", metavar="KEY[=VALUE]", help="Only with this tag.")
 @click.option("--archived/--not-archived", default=False, help="Archived runs instead.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many."
+    "--limit",
+    type=click.IntRange(1, 2**31 - 1),
+    default=50,
+    show_default=True,
+    help="At most so many.",
 )
 @format_option
 @click.pass_context
@@ -107,7 +111,7 @@ def show_command(ctx: click.Context, run_id: str, style: str) -> None:
             "Results",
         )
     if episodes:
-        click.echo("Episodes: " + ", ".join(f"{e.score:g}" for e in episodes[:60]))
+        click.echo("Episodes: " + ", ".join(cell(e.score) for e in episodes[:60]))
     if artifacts:
         show(
             [

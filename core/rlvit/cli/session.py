@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-
-from rlvit.errors import UsageProblem
 
 if TYPE_CHECKING:
     from rlvit.catalog import Catalog
@@ -40,11 +37,7 @@ def open_registry(home: Home) -> Iterator[Store]:
     from rlvit.registry.store import Store
     from rlvit.runs.execute import sweep
 
-    prefix = "sqlite:///"
-    if home.registry_url.startswith(prefix):
-        path = Path(home.registry_url.removeprefix(prefix))
-        if not path.exists():
-            raise UsageProblem(f"there is no registry at {path} yet; `rlvit run` makes one.")
+    home.require_registry()
     store = Store(home.registry_url)
     try:
         if any_running(store):

@@ -30,12 +30,14 @@ def open_database(url: str) -> Engine:
     """
     try:
         engine = _engine(url)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
         raise UsageProblem(f"--registry {_without_password(url)}: {error}") from None
     try:
         if _revision(engine) != REVISION:
             with _creation_lock(engine):
                 _migrate(engine)
+    except OSError as error:
+        raise RlvitError(f"the registry {engine.url} cannot be made: {error}") from None
     except DatabaseError as error:
         raise RlvitError(
             f"the registry {engine.url} cannot be used: {error.orig}. Nothing was changed."
@@ -47,7 +49,7 @@ def _without_password(url: str) -> str:
     """Return a URL for a message; one that cannot be read is shown up to its scheme."""
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return url.partition("://")[0]
 
 
@@ -62,6 +64,8 @@ def _engine(url: str) -> Engine:
         raise ArgumentError(f"a registry is SQLite or PostgreSQL, not {parsed.get_backend_name()}")
     if parsed.get_backend_name() != "sqlite":
         return create_engine(parsed, pool_pre_ping=True)
+    if parsed.database in (None, "", ":memory:"):
+        raise ArgumentError("a registry is a file, memory forgets")
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -115,7 +119,7 @@ def _migrate(engine: Engine) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    found = _revision(engine)
+    found, sqlite = _revision(engine), engine.url.get_backend_name() == "sqlite"
     if found == REVISION:
         return  # another process was first
     if found is not None and found not in known:
@@ -123,6 +127,8 @@ def _migrate(engine: Engine) -> None:
             f"the registry {engine.url} has schema {found}, which this version of rlvit does not "
             f"know (it has {REVISION}). Upgrade rlvit."
         )
+    if found is None and sqlite and inspect(engine).get_table_names():
+        raise RlvitError(f"the database {engine.url} holds another program's tables.")
     with writing(engine).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -69,15 +69,12 @@ def find_run(engine: Engine, text: str) -> RunRecord:
     query = select(run, experiment).join(experiment).order_by(run.created_at.desc())
     if text == "latest":
         found = _records(engine, query.limit(1))
+    elif not text:  # every id starts with it
+        found = []
     else:
-        found = _records(engine, query.where(run.id == text)) or _records(
-            engine,
-            query.where(
-                run.id.startswith(text, autoescape=True)
-                | run.id.endswith(text, autoescape=True)
-                | (run.name == text)
-            ),
-        )
+        part = run.id.startswith(text, autoescape=True) | run.id.endswith(text, autoescape=True)
+        meanings = (run.id == text, run.name == text, part)  # the exact ones first
+        found = next((f for m in meanings if (f := _records(engine, query.where(m)))), [])
     if not found:
         with Session(engine) as session:
             known = session.scalars(select(run.id).order_by(run.created_at.desc()).limit(200))

@@ -76,7 +76,7 @@ class EpisodeRecord:
     attempt: int
     step: int
     index: int
-    score: float
+    score: float | None
     length: int
     superseded: bool
 

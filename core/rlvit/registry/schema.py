@@ -142,7 +142,7 @@ class EpisodeRow(Base):
     row: Mapped[int] = mapped_column(primary_key=True)  # row of episodes.jsonl
     step: Mapped[int]  # training steps behind the policy
     index: Mapped[int]
-    score: Mapped[float]
+    score: Mapped[float | None]  # None: not a finite number
     length: Mapped[int]
     superseded: Mapped[bool]
 

@@ -180,11 +180,13 @@ class Store:
 
     def add_results(self, run_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add measurements; those already there stay."""
-        self._add(schema.Result, run_id, [dict(r) | {"value": finite(r["value"])} for r in rows])
+        self._add(schema.Result, run_id, [_finite(row) for row in rows])
 
     def add_episodes(self, run_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add evaluation episodes; those already there stay."""
-        self._add(schema.EpisodeRow, run_id, [dict(row) for row in rows])
+        self._add(
+            schema.EpisodeRow, run_id, [dict(r) | {"score": finite(r["score"])} for r in rows]
+        )
 
     def supersede(self, run_id: str, watermarks: Mapping[str, int]) -> None:
         """Mark the rows behind a checkpoint's watermarks: the next attempt makes them again."""
@@ -270,6 +272,11 @@ class Store:
         return statement.on_conflict_do_update(
             index_elements=keys, set_={column: statement.excluded[column] for column in replace}
         )
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a measurement whose numbers a database can hold."""
+    return dict(row) | {"value": finite(row["value"]), "spread": finite(row["spread"])}
 
 
 def _transition(

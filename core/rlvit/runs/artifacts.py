@@ -69,13 +69,13 @@ class ArtifactShelf:
             return None
         try:
             found = read_artifact(folder)
-        except (OSError, ValueError, KeyError) as problem:
+        except (OSError, ValueError, KeyError, TypeError) as problem:
             found, reason = None, str(problem)
         else:
             reason = "its files do not have the recorded hash"
         if found is not None and found.key == key and found.sha256 == hash_files(folder):
             return found
-        aside = folder.with_name(f"{folder.name}.damaged-{int(time.time())}")
+        aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns()}")
         os.replace(folder, aside)
         say(f"the shared {kind} is damaged ({reason}); moved to {aside.name} and built again")
         return None
@@ -111,7 +111,7 @@ def own_copy(folder: Path) -> Artifact | None:
     """Return the artifact whose sound copy is in a run's own folder, if there is one."""
     try:
         found = read_artifact(folder)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if found.sha256 == hash_files(folder) else None
 
@@ -120,7 +120,7 @@ def read_artifact(folder: Path) -> Artifact:
     """Read an artifact's description.
 
     Raises:
-        OSError, ValueError, KeyError: it is missing or not whole.
+        OSError, ValueError, KeyError, TypeError: it is missing or not whole.
     """
     record = json.loads((folder / "artifact.json").read_text())
     return Artifact(
@@ -147,9 +147,8 @@ def hash_files(folder: Path) -> str:
 
 def copy_artifact(artifact: Artifact, into: Path) -> None:
     """Put a copy of an artifact into a run's folder, so that the folder is complete in itself."""
-    target = into / artifact.kind
-    if not target.exists():
-        temporary = into / f".{artifact.kind}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(artifact.folder, temporary)
-        os.replace(temporary, target)
+    target, temporary = into / artifact.kind, into / f".{artifact.kind}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(artifact.folder, temporary)
+    shutil.rmtree(target, ignore_errors=True)  # a damaged one
+    os.replace(temporary, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._damaged: set[int] = set()
 
     def save(self, stage: str, step: int, watermarks: Mapping[str, int], state: State) -> None:
         """Write a checkpoint; it exists once its JSON file does."""
@@ -49,7 +51,8 @@ class Checkpoints:
         )
         os.replace(temporary, self.folder / f"{number:06d}.pt")
         write_json(self.folder / f"{number:06d}.json", asdict(info))
-        for old in sorted(self._numbers())[:-KEPT]:
+        sound = sorted(set(self._numbers()) - self._damaged)
+        for old in set(self._numbers()) - set(sound[-KEPT:]):
             (self.folder / f"{old:06d}.json").unlink(missing_ok=True)
             (self.folder / f"{old:06d}.pt").unlink(missing_ok=True)
 
@@ -65,8 +68,10 @@ class Checkpoints:
                     raise ValueError(f"{path.stat().st_size} of {info.size} bytes, or changed")
                 state = torch.load(path, map_location="cpu", weights_only=True)
                 return info, _from_plain(state)
-            except (OSError, ValueError, TypeError) as problem:
-                say(f"checkpoint {path.name} is damaged ({problem}); using the one before it")
+            except (OSError, ValueError, TypeError, RuntimeError, pickle.PickleError) as problem:
+                reason = str(problem).partition("\n")[0]
+                say(f"checkpoint {path.name} is damaged ({reason}); using the one before it")
+                self._damaged.add(number)
         return None
 
     def remove(self) -> None:
@@ -89,7 +94,7 @@ def _to_plain(value: Any) -> Any:
     import torch
 
     if isinstance(value, np.ndarray):
-        return {"__array__": torch.from_numpy(np.ascontiguousarray(value).copy())}
+        return {"__array__": torch.from_numpy(np.array(value, order="C"))}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):

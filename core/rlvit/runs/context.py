@@ -131,9 +131,10 @@ class TrainingContext:
         found = own or self._shelf.get(
             kind, inputs(), build, run_id=self._run_id, say=self.say, check_stop=self._stop.check
         )
+        if own is None:  # else it was recorded when the copy was made
+            self._used(found)
         if copy and own is None:
             copy_artifact(found, self.folder / "artifacts")
-        self._used(found)
         return found
 
     def stage(self, name: str, total: int, unit: str) -> StageProgress:
@@ -148,12 +149,14 @@ class TrainingContext:
         """
         progress = self.stage("evaluate", int(self.protocol.settings["episodes"]), "episodes")
 
+        guarded = _Watched(policy, self._stop, progress)
+
         def sink(episode: Episode) -> None:
             self._recorder.episode(step, episode)
-            progress.update(episode.index + 1, score=episode.score)
+            guarded.episodes = episode.index + 1
+            progress.update(guarded.episodes, score=episode.score)
 
         seed = self._stream("evaluate", None)
-        guarded = _Stoppable(policy, self._stop)
         measured = self._plan.evaluator.measure(guarded, self.task, self.protocol, seed, sink)
         self.record(step, measured)
         return measured
@@ -170,15 +173,19 @@ class TrainingContext:
         self._display.say(text)
 
 
-class _Stoppable:
-    """A policy that hears Ctrl-C between two actions."""
+class _Watched:
+    """A policy that hears Ctrl-C and shows progress between two actions."""
 
-    def __init__(self, policy: Policy, stop: StopFlag) -> None:
-        self._policy, self._stop = policy, stop
+    def __init__(self, policy: Policy, stop: StopFlag, progress: StageProgress) -> None:
+        self._policy, self._stop, self._progress = policy, stop, progress
+        self.episodes = self._steps = 0
 
     def begin(self) -> None:
         self._policy.begin()
+        self._steps = 0
 
     def act(self, frame: NDArray[np.uint8]) -> int:
         self._stop.check()
+        self._steps += 1
+        self._progress.update(self.episodes, step=self._steps)
         return self._policy.act(frame)

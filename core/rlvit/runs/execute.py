@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
 from rlvit.catalog import Catalog
@@ -60,9 +61,10 @@ def start(catalog: Catalog, home: Home, plan: Plan, display: Display) -> RunOutc
         if diff:
             (folder.path / "source.diff").write_text(diff)
         store.declare_metrics(catalog.metrics.values())
-        store.create_run(new)
-        mirror(store, new.id)
-        return _carry_out(catalog, home, store, plan, new.id, folder, display, fresh=True)
+        with _claim(home, new.id):
+            store.create_run(new)
+            mirror(store, new.id)
+            return _carry_out(catalog, home, store, plan, new.id, folder, display, fresh=True)
     finally:
         store.close()
 
@@ -75,6 +77,7 @@ def resume(
     Raises:
         RlvitError: the run is completed, or is running elsewhere.
     """
+    home.require_registry()
     store = Store(home.registry_url)
     try:
         sweep(catalog, home, store)
@@ -87,7 +90,8 @@ def resume(
         plan = _plan_again(catalog, record, threads)
         _note_changes(record, plan, folder, display)
         store.declare_metrics(catalog.metrics.values())
-        return _carry_out(catalog, home, store, plan, record.id, folder, display, fresh=False)
+        with _claim(home, record.id):
+            return _carry_out(catalog, home, store, plan, record.id, folder, display, fresh=False)
     finally:
         store.close()
 
@@ -101,7 +105,10 @@ def sweep(catalog: Catalog, home: Home, store: Store) -> list[str]:
                 continue  # about to start
             if provenance.is_alive(record.process, record.heartbeat_at, time.time()):
                 continue
-            with contextlib.suppress(RlvitError):  # another process swept it first
+            with contextlib.suppress(RlvitError), _claim(home, record.id):
+                now = queries.find_run(store.engine, record.id)
+                if (now.state, now.attempt) != (record.state, record.attempt):
+                    continue  # another process swept it first, and may have resumed it
                 store.move(record.id, "interrupted", "its process is gone")
                 folder = RunFolder(home.runs / record.id)
                 absorb(record.id, folder, store)
@@ -110,6 +117,25 @@ def sweep(catalog: Catalog, home: Home, store: Store) -> list[str]:
                 view = view_of(store, home, record.id)
                 tell(catalog, "rlvit_run_ended", folder.log, run=view)
     return gone
+
+
+@contextlib.contextmanager
+def _claim(home: Home, run_id: str) -> Iterator[None]:
+    """Hold a run for this process; the system lets it go however the process ends.
+
+    Raises:
+        RlvitError: another process works on it.
+    """
+    home.locks.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home.locks / f"run-{run_id}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RlvitError(f"run {run_id} is in the hands of another process.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def view_of(store: Store, home: Home, run_id: str, **more: Any) -> RunView:
@@ -280,9 +306,9 @@ def _carry_out(
     ending = _outcome_of(train, plan, stop, folder, say)
     try:
         recorder.close()
+        store.move(run_id, ending.state, ending.reason)
         if ending.state == "completed":
             checkpoints.remove()
-        store.move(run_id, ending.state, ending.reason)
         folder.log(f"{ending.state} {ending.reason}".strip())
         mirror(store, run_id)
         ended = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
@@ -328,9 +354,9 @@ def _outcome_of(
         return _Ending("interrupted", str(problem) or "stopped at once")
     except RlvitError as problem:
         return _Ending("failed", str(problem), str(problem))
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         folder.log(traceback.format_exc())
-        reason = f"{type(problem).__name__}: {problem}"
+        reason = f"{type(problem).__name__}: {problem}".partition("\n")[0]
         where = f"the traceback is in {folder.path / 'log.txt'}"
         return _Ending("failed", reason, f"{reason} ({where})")
     finally:

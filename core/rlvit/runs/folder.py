@@ -82,8 +82,14 @@ class RunFolder:
         if path.exists():
             with open(path, "rb") as file:
                 for row, line in enumerate(file):
-                    if line.endswith(b"\n"):
-                        yield row, json.loads(line)
+                    if not line.endswith(b"\n"):  # still being written, or torn by a kill
+                        continue
+                    try:
+                        value = json.loads(line)
+                    except ValueError:  # by a power cut: never silently
+                        self.log(f"line {row + 1} of {path.name} is damaged and left out")
+                    else:
+                        yield row, value
 
     def supersede(self, attempt: int, watermarks: Mapping[str, int]) -> None:
         """Mark the rows behind the watermarks as made again by `attempt`; nothing is removed."""

@@ -105,8 +105,10 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
     protocol = task.protocol(request.protocol or preset.protocol)
     config = resolve(method.config, preset.values, request.values)
     method.check(config, task)
-    if request.seed < 0:
-        raise UsageProblem(f"--seed {request.seed}: should be 0 or more.")
+    if not 0 <= request.seed < 2**31:  # what an integer column holds
+        raise UsageProblem(f"--seed {request.seed}: should be 0 or more and less than 2**31.")
+    if request.name == "latest":
+        raise UsageProblem("--name latest: the word stands for the newest run; choose another.")
     return Plan(
         method=method,
         owner=entry.owner,

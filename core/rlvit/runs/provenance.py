@@ -111,6 +111,8 @@ def is_alive(identity: Mapping[str, Any], heartbeat_at: float | None, now: float
     if identity.get("host") != socket.gethostname():
         return heartbeat_at is not None and now - heartbeat_at < REMOTE_SILENCE
     try:
-        return bool(abs(psutil.Process(identity["pid"]).create_time() - identity["started"]) < 1.0)
+        process = psutil.Process(identity["pid"])
+        same = abs(process.create_time() - identity["started"]) < 1.0
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, KeyError):
         return False

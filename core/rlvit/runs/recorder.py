@@ -114,7 +114,7 @@ class Recorder:
             "attempt": self.attempt,
             "step": step,
             "index": episode.index,
-            "score": episode.score,
+            "score": finite(episode.score),
             "length": episode.length,
         }
         row = self.folder.append("episodes", line)
@@ -134,7 +134,7 @@ class Recorder:
             "metric": measurement.metric,
             "value": finite(measurement.value),
             "samples": measurement.samples,
-            "spread": measurement.spread,
+            "spread": finite(measurement.spread),
         }
         row = self.folder.append("results", line)
         self._results.append({**line, "row": row})
@@ -145,7 +145,8 @@ class Recorder:
         A registry that cannot be reached is said once; the rows wait and are tried again.
         """
         with self._flushing:
-            waiting, self._pending = self._pending, []
+            waiting = self._pending[:]  # the same list stays: another thread may be appending
+            del self._pending[: len(waiting)]
             rows = [LoggedRow(*row) for row in waiting]
             self._thin(rows)
             if rows:
@@ -208,14 +209,18 @@ def absorb(run_id: str, folder: RunFolder, store: Store, thinner: Thinner | None
     """Store the live rows that the folder has and the registry lacks; what is there stays."""
     thinner = thinner or Thinner()
     points: dict[tuple[str, int, int], PointRow] = {}
+    dropped: dict[tuple[str, int], list[int]] = {}  # the killed process may have stored them
     for row, line in folder.read_live("metrics"):
         attempt, step, at = line.pop("attempt"), line.pop("step"), line.pop("time")
         for metric, value in line.items():
             keep, drop = thinner.add(metric, attempt, row)
-            for old in drop:
-                points.pop((metric, *old), None)
+            for of, old in drop:
+                points.pop((metric, of, old), None)
+                dropped.setdefault((metric, of), []).append(old)
             if keep:
                 points[metric, attempt, row] = PointRow(metric, attempt, row, step, value, at)
     store.add_points(run_id, list(points.values()))
+    for (metric, attempt), rows in dropped.items():
+        store.thin_points(run_id, attempt, metric, rows)
     for stream, add in (("results", store.add_results), ("episodes", store.add_episodes)):
         add(run_id, [line | {"row": row} for row, line in folder.read_live(stream)])

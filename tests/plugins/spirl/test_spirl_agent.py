@@ -206,7 +206,7 @@ def test_priorities_are_clamped_on_both_sides() -> None:
         for parameter in (*same.online.parameters(), *same.target.parameters()):
             parameter.zero_()
     even = Batch(**{**vars(batch), "returns": torch.zeros(7), "bootstrap_discounts": torch.ones(7)})
-    assert same.update(even)[0].tolist() == [pytest.approx(1e-6, abs=0)] * 7
+    assert same.update(even)[0].tolist() == pytest.approx([1e-6] * 7, rel=1e-6)
 
 
 def test_the_target_is_copied_with_its_noise_after_every_so_many_updates_and_not_before() -> None:

@@ -18,19 +18,13 @@ def log_of(home: Path, run_id: str) -> str:
     return (home / "runs" / run_id / "log.txt").read_text()
 
 
-def killed(tiny: Any, home: Path, action: str, **options: Any) -> None:
-    """One attempt that ends by SIGKILL."""
-    done = tiny.attempt(home, action, **options)
-    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
-
-
 def stopped_from_outside(
     tiny: Any, home: Path, number: int, step: int, **options: Any
 ) -> subprocess.Popen[str]:
-    """A new run that gets a signal at some moment after a step of its learning."""
+    """A new run that gets a signal at some moment between a step of its learning and step 35."""
     progress = home.with_name("progress.txt")
     process = subprocess.Popen(
-        tiny.command(home, "start", progress, **options),
+        tiny.command(home, "start", progress, hold=35, **options),
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -38,6 +32,7 @@ def stopped_from_outside(
     )
     tiny.wait_for(process, progress, "learn", step)
     process.send_signal(number)
+    progress.with_name("progress.txt.go").touch()
     process.communicate()
     return process
 
@@ -46,15 +41,20 @@ def test_a_run_killed_in_every_stage_ends_like_an_unbroken_one(
     tiny: Any, unbroken: Any, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    killed(tiny, home, "start", stop=["after", "pretrain", 1, "SIGKILL"])  # no checkpoint yet
-    killed(tiny, home, "resume", stop=["after", "pretrain", 5, "SIGKILL"])
-    killed(tiny, home, "resume", stop=["after", "learn", 4, "SIGKILL"])  # random actions
-    killed(tiny, home, "resume", stop=["after", "learn", 17, "SIGKILL"])  # learning
-    killed(tiny, home, "resume", stop=["after", "learn", 27, "SIGKILL"])  # just after a checkpoint
-    killed(tiny, home, "resume", stop=["within", "learn", 36, "SIGKILL"])
-    done = tiny.attempt(home, "resume", stop=["after", "evaluate", 40, "SIGINT"])
-    assert done.returncode == 130, done.stdout + done.stderr
-    killed(tiny, home, "resume", stop_in_game=1)
+    ended = tiny.attempts(
+        home,
+        [
+            ("start", {"stop": ["after", "pretrain", 1, "SIGKILL"]}),  # no checkpoint yet
+            ("resume", {"stop": ["after", "pretrain", 5, "SIGKILL"]}),
+            ("resume", {"stop": ["after", "learn", 4, "SIGKILL"]}),  # random actions
+            ("resume", {"stop": ["after", "learn", 17, "SIGKILL"]}),  # learning
+            ("resume", {"stop": ["after", "learn", 27, "SIGKILL"]}),  # just after a checkpoint
+            ("resume", {"stop": ["within", "learn", 36, "SIGKILL"]}),
+            ("resume", {"stop": ["after", "evaluate", 40, "SIGINT"]}),
+            ("resume", {"stop_in_game": 1}),
+        ],
+    )
+    assert ended == [-signal.SIGKILL] * 6 + [130, -signal.SIGKILL]
     outcome = tiny.resume(home)
     assert outcome.state == "completed", outcome.error
 
@@ -110,7 +110,7 @@ def test_ctrl_c_between_checkpoints_is_resumed_at_that_very_step(
     log = log_of(home, run.id)
     assert "SIGINT: stopping with a checkpoint" in log
     step = int(log.partition("going on from learn ")[2].partition("\n")[0])
-    assert 25 <= step < 40
+    assert 25 <= step <= 36
     assert tiny.outcome_of(home, run.id) == unbroken.story
 
     # The same stop with its newest checkpoint cut short: the one before is of the pre-training.

@@ -4,11 +4,17 @@ Tests import it through the fixture `tiny`. As a program it makes one attempt of
 stop itself with a signal at an exact point, and writes how far it is for who kills it from outside:
 
     python tiny_spirl.py HOME start|resume OPTIONS_AS_JSON PROGRESS_FILE
+
+or several attempts, one after another, each in a process of its own that is forked when everything
+is imported:
+
+    python tiny_spirl.py HOME each '[["start", {...}], ["resume", {...}], ...]' PROGRESS_FILE
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import signal
@@ -166,6 +172,19 @@ def attempt(home: Path, action: str, **options: Any) -> subprocess.CompletedProc
     )
 
 
+def attempts(home: Path, plan: list[tuple[str, dict[str, Any]]]) -> list[int]:
+    """Make attempts one after another and return how each ended: exit code, or minus a signal."""
+    tail = (str(home), "each", json.dumps(plan), os.devnull)
+    done = subprocess.run(
+        (sys.executable, str(Path(__file__).resolve()), *tail),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    return [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("ended ")]
+
+
 @contextmanager
 def _weights_digested(home: Path) -> Iterator[None]:
     """Write a digest of the agent into `home`/agents.txt when its evaluation begins."""
@@ -292,18 +311,35 @@ def _stop_at(kind: str, stage: str, step: int, number: int) -> None:
 
 
 def main() -> int:
-    """Make one attempt; returns 0, 1 or 130 as `rlvit run` does.
+    """Make one attempt, or several; returns 0, 1 or 130 as `rlvit run` does."""
+    home, action, options, progress = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+    home.mkdir(exist_ok=True)
+    if action != "each":
+        return _make_attempt(home, action, json.loads(options), progress)
+
+    for module in ("rlvit_spirl.experiment", "torch._dynamo"):  # optimisers import the latter
+        importlib.import_module(module)
+    for action, given in json.loads(options):
+        child = os.fork()
+        if not child:
+            os._exit(_make_attempt(home, action, given, progress))
+        status = os.waitpid(child, 0)[1]
+        print("ended", os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
+    return 0
+
+
+def _make_attempt(home: Path, action: str, given: dict[str, Any], progress: str) -> int:
+    """Make one attempt.
 
     Options besides those of `make`: `mlflow`, `patience` (seconds that the end waits for MLflow),
-    `fail_at` as in `make_catalog`, `stop`: [after|within, stage, step, signal name], and
-    `stop_in_game`: the evaluation game after which to send itself SIGKILL.
+    `fail_at` as in `make_catalog`, `stop`: [after|within, stage, step, signal name],
+    `stop_in_game`: the evaluation game after which to send itself SIGKILL, and `hold`: the step of
+    learning at which to wait for a file PROGRESS_FILE.go, so that no signal comes too late.
     """
-    home, action, options, progress = Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
-    given = json.loads(options)
     if "stop" in given:
         kind, stage, step, name = given.pop("stop")
         _stop_at(kind, stage, step, getattr(signal, name))
-    in_game = given.pop("stop_in_game", None)
+    in_game, hold = given.pop("stop_in_game", None), given.pop("hold", None)
     if "patience" in given:
         from rlvit_mlflow import writer
 
@@ -317,14 +353,15 @@ def main() -> int:
             file.flush()
             if stage == "evaluate" and done == in_game:
                 os.kill(os.getpid(), signal.SIGKILL)
+            while stage == "learn" and done == hold and not Path(f"{progress}.go").exists():
+                time.sleep(0.02)
 
         display = Rehearsal(heard)
-        home.mkdir(exist_ok=True)
         if action == "start":
             outcome = start(home, display, catalog, **given)
         else:
             outcome = resume(home, display, catalog)
-    print("\n".join(display.said))  # noqa: T201
+    print("\n".join(display.said), flush=True)  # noqa: T201
     return {"completed": 0, "failed": 1, "interrupted": 130}[outcome.state]
 
 
