@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -182,6 +182,7 @@ class RunView:
     results: tuple[Measurement, ...] = ()
     metrics: Mapping[str, MetricDef] = field(default_factory=dict)
     say: Callable[[str], None] = lambda text: None
+    history: Callable[[], Sequence[LoggedRow]] = tuple  # live rows of the attempts before this one
 
 
 class StageProgress(Protocol):

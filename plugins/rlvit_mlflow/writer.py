@@ -96,12 +96,14 @@ class Writer:
     def _work(self) -> None:
         if not self._persist(self._begin):
             return
-        while (rows := self._queue.get()) is not None:
+        rows: Sequence[LoggedRow] | None = self._run.history()  # what MLflow missed of earlier ones
+        while rows is not None:
             points = list(self._points(rows))
             for start in range(0, len(points), METRICS_A_CALL):
                 chunk = points[start : start + METRICS_A_CALL]
                 if not self._persist(lambda c=chunk: self._client.log_batch(self._id, metrics=c)):
                     return
+            rows = self._queue.get()
         self._persist(self._end)
 
     def _persist(self, action: Callable[[], object]) -> bool:

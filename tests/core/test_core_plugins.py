@@ -252,7 +252,7 @@ def test_a_method_without_the_four_presets_is_set_aside(
         "from rlvit.config import MethodConfig\n"
         "@hookimpl\ndef rlvit_methods():\n"
         "    presets = (Preset('quick', '-', 'brief'),)\n"
-        "    return [MethodSpec('few', '-', '-', 'puzzle', MethodConfig, presets, {}, print, print)]"
+        "    return [MethodSpec('few', '', '', 'puzzle', MethodConfig, presets, {}, print, print)]"
     )
     catalog = catalog_with(few=source)
     assert "lacks the presets ['official-code', 'paper', 'recommended']" in catalog.problems["few"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +116,8 @@ def sweep(catalog: Catalog, home: Home, store: Store) -> list[str]:
                 absorb(record.id, folder, store)
                 mirror(store, record.id)
                 gone.append(record.id)
-                view = view_of(store, home, record.id)
+                history = partial(folder.logged_before, sys.maxsize)
+                view = view_of(store, home, record.id, history=history)
                 tell(catalog, "rlvit_run_ended", folder.log, run=view)
     return gone
 
@@ -266,7 +269,8 @@ def _carry_out(
     begun = time.monotonic()
     attempt = store.move(run_id, "running", process=provenance.process_identity())
     folder.open()
-    view = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
+    history = partial(folder.logged_before, folder.rows["metrics"])
+    view = view_of(store, home, run_id, metrics=catalog.metrics, say=say, history=history)
     recorder = Recorder(
         run_id,
         attempt,
@@ -281,11 +285,11 @@ def _carry_out(
     results: dict[tuple[str, int], Measurement] = {}
 
     def train() -> None:
-        tell_strictly(catalog, "rlvit_run_started", run=view)
         found = None if fresh else checkpoints.load(say)
         if not fresh:
             say(f"attempt {attempt}: " + _where(found))
         recorder.start(None if fresh else _watermarks(folder, found))
+        tell_strictly(catalog, "rlvit_run_started", run=view)
         context = TrainingContext(
             run_id=run_id,
             plan=plan,

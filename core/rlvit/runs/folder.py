@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from rlvit.contracts import LoggedRow
 
 STREAMS = ("metrics", "episodes", "results")
 ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
@@ -105,6 +108,17 @@ class RunFolder:
         for row, line in self.read(stream):
             if not any(start <= row < end for start, end in spans):
                 yield row, line
+
+    def logged_before(self, end: int) -> list[LoggedRow]:
+        """Return the live rows of metrics.jsonl in front of row `end`."""
+        rows = []
+        for row, line in self.read_live("metrics"):
+            if row < end:
+                step, at = line.pop("step"), line.pop("time")
+                del line["attempt"]
+                values = {name: math.nan if v is None else v for name, v in line.items()}
+                rows.append(LoggedRow(row, step, at, values))
+        return rows
 
     def log(self, text: str) -> None:
         """Add a line to log.txt with the time (UTC)."""

@@ -201,7 +201,6 @@ def test_a_failed_run_is_shown_as_failed(tiny: ModuleType, tracked_home: Path) -
     assert run.data.metrics["select/kept"] > 0
 
 
-@pytest.mark.xfail(strict=True, reason="rows of an attempt that MLflow missed are not filled in")
 def test_rows_that_mlflow_missed_are_there_after_the_run_was_resumed(
     tiny: ModuleType, tracked_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
