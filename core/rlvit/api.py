@@ -149,7 +149,7 @@ class Registry:
         from rlvit.registry import queries
         from rlvit.runs.folder import RunFolder
 
-        folder = RunFolder(Path(queries.find_run(self.engine, run_id).folder))
+        folder = RunFolder(self.home.runs / queries.find_run(self.engine, run_id).id)
         rows = [line for _, line in folder.read_live("metrics") if metric in line]
         steps = pd.Index([line["step"] for line in rows], name="step")
         return pd.Series([line[metric] for line in rows], index=steps, name=metric, dtype=float)

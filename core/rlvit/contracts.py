@@ -216,6 +216,9 @@ class RunContext(Protocol):
     def checkpoint(self, stage: str, step: int, state: Callable[[], State], every: int) -> None:
         """At every `every` steps, and when the run is asked to stop, save what `state` returns."""
 
+    def check_stop(self) -> None:
+        """Raise Interrupted if a stop was asked for: in work that is cheap to do again."""
+
     def restored(self, stage: str) -> State | None:
         """Return the state saved in this stage if the run resumes from there, else None."""
 

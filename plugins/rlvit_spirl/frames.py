@@ -45,12 +45,17 @@ def recorded_frames(context: RunContext, config: SpirlConfig, seed: int) -> Arti
 
     def build(folder: Path) -> None:
         progress = context.stage("frames", count, "frames")
+
+        def update(done: int) -> None:
+            progress.update(done)
+            context.check_stop()
+
         frames = record(
             environment,
             count,
             generator,
             first_lives_only=config.first_lives_only,
-            update=progress.update,
+            update=update,
         )
         np.savez_compressed(folder / "frames.npz", frames=frames)
 

@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from rlvit.code import code_digest
 from rlvit.contracts import RunContext, State
+from rlvit.nn.patches import patchify
+from rlvit.nn.positions import sincos_2d
 from rlvit.nn.transformer import Block
 from rlvit.rl.schedules import warmup_cosine
 from rlvit_spirl.config import SpirlConfig
@@ -48,7 +50,7 @@ def pretrained(context: RunContext, config: SpirlConfig, seed: int) -> MaskedAut
             "sampling": config.sampling,
             "seed": seed,
             "shared_by_seeds": config.share_mae,
-            "code": code_digest(train, type(model), Block),
+            "code": code_digest(train, type(model), Block, patchify, sincos_2d, warmup_cosine),
         }
 
     artifact = context.artifact("mae", inputs, build, copy=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 from typing import Any
 
 import click
@@ -233,7 +232,7 @@ def _change(ctx: click.Context, run_id: str, change: Any) -> None:
     with open_registry(ctx.obj) as store:
         found = queries.find_run(store.engine, run_id).id
         change(store, found)
-        mirror(store, found)
+        mirror(store, ctx.obj, found)
     click.echo(f"{found}: done")
 
 
@@ -249,10 +248,10 @@ def delete_command(ctx: click.Context, run_id: str, yes: bool) -> None:
         record = queries.find_run(store.engine, run_id)
         if record.state in ("running", "created"):
             raise UsageProblem(f"run {record.id} is {record.state}; stop it first.")
+        folder = ctx.obj.runs / record.id
         if not yes:
-            click.confirm(f"Delete {record.id} and {record.folder}?", abort=True)
+            click.confirm(f"Delete {record.id} and {folder}?", abort=True)
         store.delete_run(record.id)
-        folder = Path(record.folder)
-        if folder.parent == ctx.obj.runs and folder.is_dir():
+        if folder.is_dir():
             shutil.rmtree(folder)
     click.echo(f"{record.id}: deleted")

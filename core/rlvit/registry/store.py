@@ -232,6 +232,11 @@ class Store:
             run.note = run.note if note is None else note
             run.archived = run.archived if archived is None else archived
 
+    def relocate(self, run_id: str, folder: str) -> None:
+        """Say where a run's folder is now."""
+        with self._transaction() as session:
+            self._run(session, run_id).folder = folder
+
     def tag(self, run_id: str, put: Mapping[str, str], remove: Iterable[str] = ()) -> None:
         """Attach tags to a run and take others away."""
         with self._transaction() as session:

@@ -108,6 +108,10 @@ class TrainingContext:
             self._saved_at = (stage, step)
         self._stop.check()
 
+    def check_stop(self) -> None:
+        """Raise Interrupted if a stop was asked for: in work that is cheap to do again."""
+        self._stop.check()
+
     def restored(self, stage: str) -> State | None:
         """Return the state saved in this stage if the run resumes from there, else None."""
         if self._found is not None and self._found[0] == stage:

@@ -65,7 +65,7 @@ def start(catalog: Catalog, home: Home, plan: Plan, display: Display) -> RunOutc
         store.declare_metrics(catalog.metrics.values())
         with _claim(home, new.id):
             store.create_run(new)
-            mirror(store, new.id)
+            mirror(store, home, new.id)
             return _carry_out(catalog, home, store, plan, new.id, folder, display, fresh=True)
     finally:
         store.close()
@@ -93,6 +93,7 @@ def resume(
         _note_changes(record, plan, folder, display)
         store.declare_metrics(catalog.metrics.values())
         with _claim(home, record.id):
+            store.relocate(record.id, str(folder.path))  # the home may have been moved
             return _carry_out(catalog, home, store, plan, record.id, folder, display, fresh=False)
     finally:
         store.close()
@@ -114,7 +115,7 @@ def sweep(catalog: Catalog, home: Home, store: Store) -> list[str]:
                 store.move(record.id, "interrupted", "its process is gone")
                 folder = RunFolder(home.runs / record.id)
                 absorb(record.id, folder, store)
-                mirror(store, record.id)
+                mirror(store, home, record.id)
                 gone.append(record.id)
                 history = partial(folder.logged_before, sys.maxsize)
                 view = view_of(store, home, record.id, history=history)
@@ -168,7 +169,7 @@ def view_of(store: Store, home: Home, run_id: str, **more: Any) -> RunView:
     return RunView(**{**known, **more})
 
 
-def mirror(store: Store, run_id: str) -> None:
+def mirror(store: Store, home: Home, run_id: str) -> None:
     """Write what the registry knows of a run into its folder, which is then complete in itself."""
     record = queries.find_run(store.engine, run_id)
     whole = asdict(record)
@@ -176,7 +177,7 @@ def mirror(store: Store, run_id: str) -> None:
     whole["transitions"] = [asdict(t) for t in queries.transitions(store.engine, run_id)]
     whole["artifacts"] = [asdict(a) for a in queries.artifacts(store.engine, run_id)]
     whole["results"] = [asdict(r) for r in queries.results(store.engine, run_id)]
-    folder = Path(record.folder)
+    folder = home.runs / run_id
     if folder.is_dir():
         write_json(folder / "run.json", whole)
 
@@ -314,7 +315,7 @@ def _carry_out(
         if ending.state == "completed":
             checkpoints.remove()
         folder.log(f"{ending.state} {ending.reason}".strip())
-        mirror(store, run_id)
+        mirror(store, home, run_id)
         ended = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
         tell(catalog, "rlvit_run_ended", say, run=ended)
     except SQLAlchemyError as problem:

@@ -65,6 +65,9 @@ class Bench:
     def checkpoint(self, stage: str, step: int, state: Callable[[], Any], every: int) -> None:
         self.checkpoints.append((step, every))
 
+    def check_stop(self) -> None:
+        """Nobody stops this."""
+
     def stage(self, name: str, total: int, unit: str) -> Silent:
         return Silent()
 

@@ -45,7 +45,7 @@ def test_a_run_killed_in_every_stage_ends_like_an_unbroken_one(
         home,
         [
             ("start", {"stop": ["after", "pretrain", 1, "SIGKILL"]}),  # no checkpoint yet
-            ("resume", {"stop": ["after", "pretrain", 5, "SIGKILL"]}),
+            ("resume", {"stop": ["after", "pretrain", 7, "SIGKILL"]}),  # within an epoch
             ("resume", {"stop": ["after", "learn", 4, "SIGKILL"]}),  # random actions
             ("resume", {"stop": ["after", "learn", 17, "SIGKILL"]}),  # learning
             ("resume", {"stop": ["after", "learn", 27, "SIGKILL"]}),  # just after a checkpoint
@@ -62,7 +62,7 @@ def test_a_run_killed_in_every_stage_ends_like_an_unbroken_one(
     starts = [line.split("attempt ", 1)[1] for line in log.splitlines() if "attempt " in line]
     assert starts == [
         "2: there is no checkpoint yet; starting from the beginning",
-        "3: going on from pretrain 4",
+        "3: going on from pretrain 6",
         "4: going on from pretrain 8",
         "5: going on from learn 9",
         "6: going on from learn 27",
