@@ -59,14 +59,13 @@ def train(context: RunContext, config: SpirlConfig) -> None:
 
     context.checkpoint("evaluate", config.steps, state, every=1)
     context.evaluate(GreedyPolicy(agent, features, patches), config.steps)
-    context.record(
-        config.steps,
-        [
-            Measurement("select/kept", features.kept / features.frames, features.frames),
-            Measurement("speed/steps", speed, 1),
-            Measurement("cost/seconds", time.perf_counter() - begun, 1),
-        ],
-    )
+    measured = [
+        Measurement("select/kept", features.kept / features.frames, features.frames),
+        Measurement("cost/seconds", time.perf_counter() - begun, 1),
+    ]
+    if speed > 0:  # unknown where an attempt had no step left to take
+        measured.append(Measurement("speed/steps", speed, 1))
+    context.record(config.steps, measured)
 
 
 def learn(
