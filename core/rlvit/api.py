@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlvit.errors import UnknownName
 from rlvit.home import Home
 from rlvit.runs.execute import RunOutcome
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rlvit.catalog import Catalog
+    from rlvit.registry.store import Store
 
 
 def run(
@@ -52,11 +56,14 @@ def run(
     Raises:
         UsageProblem: something in the request cannot be; nothing was written.
         RlvitError: the registry cannot be used, or a plugin refused the run.
+        KeyboardInterrupt: the run was interrupted (Ctrl-C, SIGTERM), after it was recorded as
+            such with a checkpoint: a loop over seeds stops too. `rlvit.resume` goes on with it.
     """
     from rlvit.runs import execute
     from rlvit.runs.display import Silent
-    from rlvit.runs.plan import Request, make_plan
+    from rlvit.runs.plan import Request, check_text, make_plan
 
+    check_text("plugin", plugin)
     catalog = _catalog()
     kind = catalog.method(plugin).task_kind
     plan = make_plan(
@@ -66,17 +73,17 @@ def run(
             task=options.pop(kind, None),
             preset=preset,
             protocol=protocol,
-            slots=slots or {},
+            slots={} if slots is None else slots,
             values=options,
             seed=seed,
             name=name,
             note=note,
-            tags=tags or {},
+            tags={} if tags is None else tags,
             device=device,
             threads=threads,
         ),
     )
-    return execute.start(catalog, Home.locate(home, registry), plan, Silent())
+    return _unless_interrupted(execute.start(catalog, Home.locate(home, registry), plan, Silent()))
 
 
 def resume(
@@ -90,11 +97,22 @@ def resume(
 
     Raises:
         RlvitError: there is no such run, or nothing to resume.
+        KeyboardInterrupt: the run was interrupted again.
     """
     from rlvit.runs import execute
     from rlvit.runs.display import Silent
+    from rlvit.runs.plan import check_text
 
-    return execute.resume(_catalog(), Home.locate(home, registry), run_id, Silent(), threads)
+    check_text("run_id", run_id)
+    where = Home.locate(home, registry)
+    return _unless_interrupted(execute.resume(_catalog(), where, run_id, Silent(), threads))
+
+
+def _unless_interrupted(outcome: RunOutcome) -> RunOutcome:
+    """Pass on the Ctrl-C that a run took for itself; raises KeyboardInterrupt."""
+    if outcome.state == "interrupted":
+        raise KeyboardInterrupt(f"run {outcome.id} is interrupted")
+    return outcome
 
 
 def _catalog() -> Catalog:
@@ -102,6 +120,29 @@ def _catalog() -> Catalog:
     from rlvit.manager import create_plugin_manager
 
     return build_catalog(create_plugin_manager())
+
+
+def sweep_if_needed(
+    catalog: Callable[[], Catalog], home: Home, store: Store
+) -> tuple[list[str], str | None]:
+    """Mark runs whose process is gone as interrupted; the plugins are loaded only if some may be.
+
+    Returns:
+        Their ids, and what to tell the user where they could not be marked: reading goes on.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from rlvit.registry.queries import list_runs
+    from rlvit.runs.execute import sweep
+
+    states = ("running", "created")
+    if not any(list_runs(store.engine, state=s, archived=None, limit=1) for s in states):
+        return [], None
+    try:
+        return sweep(catalog(), home, store), None
+    except (OSError, SQLAlchemyError) as problem:
+        reason = str(problem).partition("\n")[0]
+        return [], f"runs whose process is gone could not be marked as interrupted: {reason}"
 
 
 class Registry:
@@ -113,44 +154,68 @@ class Registry:
         Raises:
             RlvitError: there is no registry yet, or the database cannot be used.
         """
-        from rlvit.registry.database import open_database
+        from rlvit.registry.store import Store
 
         self.home = Home.locate(home, registry)
         self.home.require_registry()
-        self.engine = open_database(self.home.registry_url)
+        self._store = Store(self.home.registry_url)
+        self.engine = self._store.engine
 
     def runs(self, **filters: Any) -> pd.DataFrame:
-        """Return one row a run, newest first.
+        """Return one row a run, newest first; runs whose process is gone are marked before.
 
         Args:
             filters: `method`, `task`, `protocol`, `preset`, `state`, `seed`, `name`, `tag`,
                 `archived` (False by default, None for both) and `limit`.
+
+        Raises:
+            UnknownName: there is no such filter.
         """
         import pandas as pd
 
         from rlvit.registry import queries
         from rlvit.registry.records import RunRecord
 
+        known = inspect.signature(queries.list_runs).parameters.keys() - {"engine"}
+        for name in filters:
+            if name not in known:
+                raise UnknownName("filter", name, known)
+        _, problem = sweep_if_needed(_catalog, self.home, self._store)
+        if problem is not None:
+            warnings.warn(problem, stacklevel=2)
         found = [asdict(record) for record in queries.list_runs(self.engine, **filters)]
         columns = list(RunRecord.__dataclass_fields__)
         return pd.DataFrame(found, columns=columns).set_index("id")
 
     def points(self, run_id: str, metric: str | None = None) -> pd.DataFrame:
-        """Return the logged values of a run: at most 1,000 a metric, from the database."""
+        """Return the logged values of a run: at most 1,000 a metric, from the database.
+
+        Raises:
+            UnknownName: there is no such run or metric.
+        """
         from rlvit.registry import queries
 
-        run = queries.find_run(self.engine, run_id).id
-        return _frame(queries.points(self.engine, run, metric), "PointRecord")
+        run = self._find(run_id)
+        found = queries.points(self.engine, run, metric)
+        if metric is not None and not found:
+            self._require_metric(run, metric)
+        return _frame(found, "PointRecord")
 
     def curve(self, run_id: str, metric: str) -> pd.Series[float]:
-        """Return every logged value of a metric by step, from the run's folder."""
+        """Return every logged value of a metric by step, from the run's folder.
+
+        Raises:
+            UnknownName: there is no such run or metric.
+        """
         import pandas as pd
 
-        from rlvit.registry import queries
         from rlvit.runs.folder import RunFolder
 
-        folder = RunFolder(self.home.runs / queries.find_run(self.engine, run_id).id)
+        run = self._find(run_id)
+        folder = RunFolder(self.home.runs / run)
         rows = [line for _, line in folder.read_live("metrics") if metric in line]
+        if not rows or metric in ("attempt", "step", "time"):
+            self._require_metric(run, metric)
         steps = pd.Index([line["step"] for line in rows], name="step")
         return pd.Series([line[metric] for line in rows], index=steps, name=metric, dtype=float)
 
@@ -158,15 +223,34 @@ class Registry:
         """Return the measurements of a run."""
         from rlvit.registry import queries
 
-        run = queries.find_run(self.engine, run_id).id
+        run = self._find(run_id)
         return _frame(queries.results(self.engine, run), "ResultRecord")
 
     def episodes(self, run_id: str) -> pd.DataFrame:
         """Return the evaluation episodes of a run, one by one."""
         from rlvit.registry import queries
 
-        run = queries.find_run(self.engine, run_id).id
+        run = self._find(run_id)
         return _frame(queries.episodes(self.engine, run), "EpisodeRecord")
+
+    def _find(self, run_id: str) -> str:
+        """Return the id of the run that a text means; raises UsageProblem."""
+        from rlvit.registry import queries
+        from rlvit.runs.plan import check_text
+
+        check_text("run_id", run_id)
+        return queries.find_run(self.engine, run_id).id
+
+    def _require_metric(self, run: str, metric: str) -> None:
+        """Raise UnknownName unless the run has a metric, or a plugin declares it."""
+        from rlvit.registry import queries
+        from rlvit.runs.plan import check_text
+
+        check_text("metric", metric)
+        logged = {point.metric for point in queries.points(self.engine, run)}
+        known = logged | _catalog().metrics.keys()
+        if metric not in known:
+            raise UnknownName("metric", metric, known)
 
 
 def _frame(records: list[Any], kind: str) -> pd.DataFrame:

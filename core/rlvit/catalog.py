@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -32,6 +32,14 @@ KINDS: Mapping[str, tuple[str, type]] = {
 }
 
 
+def match(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that `name` means: itself, or else one that differs in case only."""
+    names = list(known)
+    if name in names:
+        return name
+    return next((one for one in names if one.lower() == name.lower()), None)
+
+
 @dataclass(frozen=True)
 class Entry:
     """A specification and the plugin that owns it."""
@@ -55,12 +63,10 @@ class Catalog:
             UnknownName: nothing has that name; the nearest one is suggested.
         """
         entries = self.entries[kind]
-        if name in entries:
-            return entries[name]
-        for known, found in entries.items():
-            if known.lower() == name.lower():
-                return found
-        raise UnknownName("plugin" if kind == "method" else kind, name, entries)
+        found = match(name, entries)
+        if found is None:
+            raise UnknownName("plugin" if kind == "method" else kind, name, entries)
+        return entries[found]
 
     def method(self, name: str) -> MethodSpec:
         """Return a method; raises UnknownName."""
@@ -70,12 +76,13 @@ class Catalog:
 
     def task(self, name: str, kind: str) -> TaskSpec:
         """Return a task of a kind ("game"); raises UnknownName."""
-        names = {n: e for n, e in self.entries["task"].items() if e.spec.kind == kind}
-        for known, found in names.items():
-            if known.lower() == name.lower():
-                assert isinstance(found.spec, TaskSpec)
-                return found.spec
-        raise UnknownName(kind, name, names)
+        tasks = {n: e.spec for n, e in self.entries["task"].items() if e.spec.kind == kind}
+        found = match(name, tasks)
+        if found is None:
+            raise UnknownName(kind, name, tasks)
+        spec = tasks[found]
+        assert isinstance(spec, TaskSpec)
+        return spec
 
     @property
     def metrics(self) -> dict[str, MetricDef]:

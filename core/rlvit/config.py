@@ -37,7 +37,16 @@ class OptionInfo:
     group: str
 
 
-def setting(default: Any, *, help: str, unit: str, source: str, group: str, **limits: Any) -> Any:
+def setting(
+    default: Any,
+    *,
+    help: str,
+    unit: str,
+    source: str,
+    group: str,
+    bookkeeping: bool = False,
+    **limits: Any,
+) -> Any:
     """Declare a configuration value with its unit and source.
 
     Args:
@@ -46,9 +55,11 @@ def setting(default: Any, *, help: str, unit: str, source: str, group: str, **li
         unit: what one unit of the value is; "-" for a choice or a pure number.
         source: table, section or fact that the default comes from.
         group: heading under which `--help` shows it.
+        bookkeeping: it cannot change a result, and so is left out of the fingerprint.
         limits: pydantic's `gt`, `ge`, `lt`, `le`.
     """
     extra: dict[str, Any] = {"unit": unit, "source": source, "group": group}
+    extra["bookkeeping"] = bookkeeping
     if (
         isinstance(default, int)
         and not isinstance(default, bool)
@@ -111,6 +122,22 @@ def _explain(item: Any) -> str:
         return str(message)
     flag = "--" + str(item["loc"][0]).replace("_", "-")
     return f"{flag} {item['input']}: {message}"
+
+
+def identity(config: MethodConfig) -> dict[str, Any]:
+    """Return the fields that decide the result, as plain values, for the fingerprint."""
+    kept = bookkeeping(config)
+    return {name: value for name, value in flat(config).items() if name not in kept}
+
+
+def bookkeeping(config: MethodConfig) -> dict[str, Any]:
+    """Return the fields that cannot change the result, as plain values."""
+    names = {
+        name
+        for name, info in type(config).model_fields.items()
+        if isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("bookkeeping")
+    }
+    return {name: value for name, value in flat(config).items() if name in names}
 
 
 def flat(config: MethodConfig) -> dict[str, bool | int | float | str | None]:

@@ -235,6 +235,9 @@ class RunContext(Protocol):
         With `copy` a copy goes into the run's own folder, and a resumed run uses that.
         """
 
+    def keep(self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Artifact:
+        """Build an artifact that is this run's alone, in its own folder."""
+
     def stage(self, name: str, total: int, unit: str) -> StageProgress:
         """Begin a stage of the run."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
 from rlvit.errors import UsageProblem
 
@@ -17,7 +19,7 @@ class Home:
     registry_url: str
 
     @classmethod
-    def locate(cls, home: str | Path | None = None, registry: str | None = None) -> Home:
+    def locate(cls, home: str | Path | None = None, registry: str | Path | None = None) -> Home:
         """Find the home without making anything.
 
         Args:
@@ -28,17 +30,13 @@ class Home:
         Raises:
             UsageProblem: the home is not a folder, or of a user who does not exist.
         """
-        wanted = home or os.environ.get("RLVIT_HOME") or "."
-        try:
-            root = Path(wanted).expanduser().resolve()
-        except RuntimeError:
-            raise UsageProblem(f"--home {wanted}: there is no such user.") from None
+        root = _absolute("home", home or os.environ.get("RLVIT_HOME") or ".")
         if root.exists() and not root.is_dir():
             raise UsageProblem(f"--home {root}: a folder was expected, this is a file.")
-        url = registry or os.environ.get("RLVIT_REGISTRY") or f"sqlite:///{root / 'registry.db'}"
-        if "://" not in url:
-            url = f"sqlite:///{Path(url).expanduser().resolve()}"
-        return cls(root, url)
+        wanted = registry or os.environ.get("RLVIT_REGISTRY") or root / "registry.db"
+        if isinstance(wanted, str) and "://" in wanted:
+            return cls(root, wanted)
+        return cls(root, sqlite_url(_absolute("registry", wanted)))
 
     def require_registry(self) -> None:
         """Make sure that there is a registry to read.
@@ -46,9 +44,8 @@ class Home:
         Raises:
             UsageProblem: there is none yet.
         """
-        prefix = "sqlite:///"
-        path = Path(self.registry_url.removeprefix(prefix))
-        if self.registry_url.startswith(prefix) and not path.exists():
+        path = sqlite_path(self.registry_url)
+        if path is not None and not path.exists():
             raise UsageProblem(f"there is no registry at {path} yet; `rlvit run` makes one.")
 
     @property
@@ -80,3 +77,26 @@ class Home:
                 f"the home {self.root} cannot be written ({error.strerror}); "
                 "choose another with --home."
             ) from error
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the SQLAlchemy URL of a file whatever its name: `?`, `%` and `#` mean themselves."""
+    return f"sqlite:///{quote(os.fsencode(path), safe='/ +:')}"
+
+
+def sqlite_path(url: str) -> Path | None:
+    """Return the file that an SQLAlchemy URL means, or None where it means no SQLite file."""
+    found = re.match(r"sqlite(?:\+\w+)?:///(?!file:|:memory:)([^?]+)", url)
+    return Path(os.fsdecode(unquote_to_bytes(found[1]))) if found else None
+
+
+def _absolute(option: str, wanted: str | Path) -> Path:
+    """Return a path that the user gave without `~` and `..`; raises UsageProblem."""
+    if not isinstance(wanted, str | os.PathLike):
+        raise UsageProblem(f"{option}: expected a path, got {wanted!r}.")
+    try:
+        return Path(wanted).expanduser().resolve()
+    except RuntimeError:
+        raise UsageProblem(f"--{option} {wanted}: there is no such user.") from None
+    except ValueError as error:  # a NUL in it
+        raise UsageProblem(f"--{option} {str(wanted)!r}: {error}.") from None

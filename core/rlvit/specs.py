@@ -156,7 +156,8 @@ class MethodSpec:
     slots: Mapping[str, str]  # "selector" -> name of the default part
     train: Callable[[RunContext, MethodConfig], None]
     estimate: Callable[[MethodConfig, TaskSpec, Protocol], Sequence[StageCost]]
-    check: Callable[[MethodConfig, TaskSpec], None] = lambda config, task: None
+    # Fills in what depends on the task, and refuses (UsageProblem) what the task shows to be wrong.
+    adapt: Callable[[MethodConfig, TaskSpec], MethodConfig] = lambda config, task: config
 
     def __post_init__(self) -> None:
         """Every method has the same four presets, so that users need not learn others."""

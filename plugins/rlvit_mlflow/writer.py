@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,23 +24,106 @@ PARAMS_A_CALL = 100  # MLflow's limit
 METRICS_A_CALL = 1000  # MLflow's limit
 LARGEST_FILE = 16 * 2**20  # bytes: larger files are not copied into MLflow
 PATIENCE = 60.0  # seconds that the end of a run waits for MLflow
+BRIEF = 5.0  # the same where waiting is unlikely to help: for anything but a lock
 RETRY = 5.0  # seconds between attempts while MLflow cannot be written
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
 def tracking_uri(home: Path) -> str:
     """Return where MLflow's store is: MLFLOW_TRACKING_URI, else a file in the home's runs/."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'runs' / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_own_file(home)}"
 
 
 def store_exists(home: Path) -> bool:
     """Return whether there is a store to look at."""
-    return "MLFLOW_TRACKING_URI" in os.environ or (home / "runs" / "mlflow.db").exists()
+    file = _own_file(home)
+    return file is None or _identity(file) is not None
+
+
+def _own_file(home: Path) -> Path | None:
+    """Return the file that is the store, or None where MLFLOW_TRACKING_URI names another store."""
+    return None if os.environ.get("MLFLOW_TRACKING_URI") else home / "runs" / "mlflow.db"
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return what tells a store's file from one that replaced it; None if there is no store.
+
+    SQLite leaves an empty file where it only looked for a store.
+    """
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found.st_size else None
 
 
 def artifact_root(home: Path) -> Path:
     """Return the folder of MLflow's copies of artifacts."""
     return home / "runs" / "mlartifacts"
+
+
+def _make_store(file: Path, artifacts: Path) -> None:
+    """Make a store that is there as a whole or not at all; the caller holds the lock.
+
+    MLflow migrates a new store for seconds, and could never go on with one that was left halfway.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    making = file.with_name(f".{file.name}.making")
+    uri = f"sqlite:///{making}"
+    _remove(making)  # of a process that was killed
+    try:
+        maker: Any = SqlAlchemyStore
+        maker(uri, artifacts.as_uri())
+        _close_connections(uri, forget=True)
+        with contextlib.closing(sqlite3.connect(making)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file
+        _remove(file)  # a journal without its store would spoil the new one
+        os.replace(making, file)
+    finally:
+        _close_connections(uri, forget=True)
+        _remove(making)
+
+
+def _remove(file: Path) -> None:
+    """Remove an SQLite file and what belongs to it."""
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink(missing_ok=True)
+
+
+def _close_connections(uri: str, *, forget: bool = False) -> None:
+    """Close the idle connections that MLflow keeps for the life of a process."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    engines = getattr(SqlAlchemyStore, "_engine_map", {})
+    engine = engines.pop(uri, None) if forget else engines.get(uri)
+    if engine is not None:
+        engine.dispose()
+
+
+def _chain(problem: BaseException) -> Iterator[BaseException]:
+    """Yield a problem and the causes it names, the innermost last."""
+    seen: list[BaseException] = []
+    following: BaseException | None = problem
+    while isinstance(following, BaseException) and following not in seen:
+        seen.append(following)
+        yield following
+        following = getattr(following, "orig", None) or following.__cause__
+
+
+def _reason(problem: BaseException) -> str:
+    """Return a line that says what is wrong; SQLAlchemy wraps the database's own words in SQL."""
+    wrapped = (getattr(link, "orig", None) for link in _chain(problem))
+    said = next((link for link in wrapped if isinstance(link, BaseException)), problem)
+    return (str(said).splitlines() or [type(said).__name__])[0][:160]
+
+
+def _is_locked(problem: BaseException) -> bool:
+    """Return whether another process holds the store: it may let go."""
+    return any(
+        isinstance(link, sqlite3.OperationalError) and "locked" in str(link)
+        for link in _chain(problem)
+    )
 
 
 class Sparse:
@@ -76,22 +161,43 @@ class Writer:
         self._client: Any = None
         self._id = ""
         self._complained = False
+        self._trouble: Exception | None = None  # what the last attempt to write ended with
+        self._file: tuple[int, int] | None = None  # the store's, where it is our own
         self._giving_up_at = math.inf
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name="rlvit-mlflow", daemon=True)
         self._thread.start()
 
     def add(self, rows: Sequence[LoggedRow]) -> None:
         """Write these rows soon."""
-        self._queue.put(rows)
+        if self._thread.is_alive():
+            self._queue.put(rows)
 
     def finish(self, run: RunView) -> None:
-        """Write the end of the run and wait for it, but not for ever."""
+        """Write the end of the run and wait for it: long only while that may help."""
+        began = time.monotonic()
         self._ended = run
-        self._giving_up_at = time.monotonic() + PATIENCE
+        self._giving_up_at = began + PATIENCE
         self._queue.put(None)
-        self._thread.join(PATIENCE + 2 * RETRY)  # a last attempt may itself wait for a lock
-        if self._thread.is_alive():
+        self._ending.set()
+        while self._thread.is_alive() and time.monotonic() < began + self._wait():
+            self._thread.join(0.1)
+        if self._thread.is_alive() and self._trouble is None:  # else it was said
             run.say("MLflow did not answer in time; the run's folder and registry are complete.")
+
+    def _wait(self) -> float:
+        """Return how long the end of the run waits, as things stand."""
+        if self._trouble is None or self._hopeful(self._trouble):
+            return PATIENCE + 2 * RETRY  # a last attempt may itself wait for a lock
+        return BRIEF
+
+    def _hopeful(self, trouble: Exception) -> bool:
+        """Return whether the end of the run should wait for this to pass.
+
+        Whoever stopped a run wants it to end; its next attempt writes what is missing.
+        """
+        stopped = self._ended is not None and self._ended.state == "interrupted"
+        return _is_locked(trouble) and not stopped
 
     def _work(self) -> None:
         if not self._persist(self._begin):
@@ -107,25 +213,51 @@ class Writer:
         self._persist(self._end)
 
     def _persist(self, action: Callable[[], object]) -> bool:
-        """Try until it works; give up when MLflow is not installed or the run has long ended."""
+        """Try until it works; give up where it never will, or soon after the end of the run."""
         while True:
+            last = self._ending.is_set()
             try:
                 action()
+                self._trouble = None
                 return True
             except ImportError as problem:
                 self._complain(problem)
                 return False
             except Exception as problem:
-                self._complain(problem)
-                if time.monotonic() + RETRY > self._giving_up_at:
+                self._trouble = problem
+                lost = self._lost(problem)
+                if lost:
+                    self._run.say(lost)
                     return False
+                self._complain(problem)
+                late = time.monotonic() + RETRY > self._giving_up_at
+                if last and (late or not self._hopeful(problem)):
+                    return False
+            if last:
                 time.sleep(RETRY)
+            else:
+                self._ending.wait(RETRY)  # the end is worth an attempt of its own
+
+    def _lost(self, problem: Exception) -> str:
+        """Return what to say where this attempt of the run can never be written again, else ""."""
+        if self._client is None:  # not begun: another try makes or finds the store
+            return ""
+        has_all = "the run goes on without it. The registry and the run's folder have everything"
+        file = _own_file(self._run.home)
+        now = None if file is None else _identity(file)
+        if file is not None and now is None:
+            then = "the next attempt or run makes a new store"
+            return f"MLflow's store {file} is gone; {has_all}; {then}."
+        if now != self._file or getattr(problem, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+            then = "its next attempt is shown again"
+            return f"MLflow no longer has this run; {has_all}; {then}."
+        return ""
 
     def _complain(self, problem: Exception) -> None:
         """Say once that MLflow is missing what the registry has."""
         if not self._complained:
-            first = (str(problem).splitlines() or [""])[0]
-            self._run.say(f"MLflow cannot be written ({first[:160]}); the run goes on without it.")
+            reason = _reason(problem)
+            self._run.say(f"MLflow cannot be written ({reason}); the run goes on without it.")
         self._complained = True
 
     def _begin(self) -> None:
@@ -134,8 +266,16 @@ class Writer:
 
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
+        # It prints the traceback of each problem that it raises as well.
+        logging.getLogger("mlflow.store").setLevel(logging.CRITICAL)
         home = self._run.home
+        file = _own_file(home)
         with FileLock(home / "runs" / ".locks" / "mlflow.lock"):  # two makers would spoil the store
+            if file is not None:
+                if _identity(file) is None:
+                    _make_store(file, artifact_root(home))
+                _close_connections(tracking_uri(home))  # of an earlier run, to a lost store
+                self._file = _identity(file)
             client = MlflowClient(tracking_uri(home))
             experiment = self._experiment(client)
         found = client.search_runs(
@@ -255,6 +395,7 @@ class Writer:
                 [InputTag("mlflow.data.context", artifact.kind)],
             )
             for artifact in run.artifacts
+            if not artifact.folder.is_relative_to(run.folder)  # what it made is no input
         ]
         if inputs:
             self._client.log_inputs(self._id, inputs)

@@ -148,6 +148,7 @@ class SpirlConfig(MethodConfig):
         unit="errors",
         source="rlvit: changes speed only",
         group=SELECT,
+        bookkeeping=True,
         ge=1,
     )
 
@@ -298,6 +299,7 @@ class SpirlConfig(MethodConfig):
         unit="agent steps",
         source="rlvit",
         group=KEEPING,
+        bookkeeping=True,
         ge=1,
     )
     mae_checkpoint_every: int = setting(
@@ -306,6 +308,7 @@ class SpirlConfig(MethodConfig):
         unit="iterations",
         source="rlvit",
         group=KEEPING,
+        bookkeeping=True,
         ge=1,
     )
     log_every: int = setting(
@@ -314,6 +317,7 @@ class SpirlConfig(MethodConfig):
         unit="agent steps",
         source="rlvit",
         group=KEEPING,
+        bookkeeping=True,
         ge=1,
     )
 
@@ -335,9 +339,9 @@ class SpirlConfig(MethodConfig):
                 f"--learn-start {self.learn_start} leaves nothing to sample: "
                 f"it must exceed --n-step {self.n_step}"
             )
-        if self.learn_start > self.steps:
+        if self.learn_start >= self.steps:
             raise ValueError(
-                f"--learn-start {self.learn_start} is more than --steps {self.steps}: "
+                f"--learn-start {self.learn_start} is not less than --steps {self.steps}: "
                 "nothing would be learnt"
             )
         return self
@@ -355,8 +359,10 @@ class SpirlConfig(MethodConfig):
         return self.epochs * (self.frames_of(game) // self.mae_batch_size)
 
 
-def check(config: MethodConfig, task: TaskSpec) -> None:
-    """Refuse what only the game shows to be wrong.
+def adapt(config: MethodConfig, task: TaskSpec) -> SpirlConfig:
+    """Fill in what the paper says for this game, and refuse what only the game shows to be wrong.
+
+    A keep ratio that stays None is found from frames while the run goes on.
 
     Raises:
         UsageProblem: there is not one batch of frames, or the keep ratio keeps too little.
@@ -370,6 +376,7 @@ def check(config: MethodConfig, task: TaskSpec) -> None:
     ratio = config.ratio_of(task.name)
     if ratio is not None and int(ratio * 144) < 2:
         raise UsageProblem(f"--keep-ratio {ratio}: of 144 patches at least 2 must be kept.")
+    return config.model_copy(update={"frames": frames, "keep_ratio": ratio})
 
 
 OFFICIAL_CODE: Mapping[str, Any] = {

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.torch import save_file
 
 from rlvit.contracts import Environment, Measurement, RunContext, Selector, State
 from rlvit.errors import RlvitError
 from rlvit.rl.replay import SequenceReplay
 from rlvit.rl.schedules import linear
+from rlvit.rl.streams import stream_from, stream_state
 from rlvit_spirl.agent import GreedyPolicy, PatchFeatures, RainbowAgent
 from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.frames import load_frames, recorded_frames
@@ -22,7 +26,6 @@ from rlvit_spirl.pretrain import pretrained
 
 def train(context: RunContext, config: SpirlConfig) -> None:
     """Train and evaluate one agent."""
-    begun = time.perf_counter()
     mae_seed = config.mae_seed if config.share_mae else context.seed
     mae = pretrained(context, config, mae_seed)
     selector: Selector = context.part("selector").make(mae, config, context.task)
@@ -58,14 +61,25 @@ def train(context: RunContext, config: SpirlConfig) -> None:
         return {"features": features.state(), "agent": agent.state(), "speed": speed}
 
     context.checkpoint("evaluate", config.steps, state, every=1)
+    keep_agent(context, agent)
     context.evaluate(GreedyPolicy(agent, features, patches), config.steps)
-    measured = [
-        Measurement("select/kept", features.kept / features.frames, features.frames),
-        Measurement("cost/seconds", time.perf_counter() - begun, 1),
-    ]
+    measured = [Measurement("select/kept", features.kept / features.frames, features.frames)]
     if speed > 0:  # unknown where an attempt had no step left to take
         measured.append(Measurement("speed/steps", speed, 1))
     context.record(config.steps, measured)
+    shutil.rmtree(context.folder / "replay", ignore_errors=True)  # nothing reads it any more
+
+
+def keep_agent(context: RunContext, agent: RainbowAgent) -> None:
+    """Keep the trained network: the last link from frames to autoencoder to agent."""
+
+    def build(folder: Path) -> None:
+        weights = {name: t.detach().cpu() for name, t in agent.online.state_dict().items()}
+        save_file(weights, folder / "agent.safetensors")
+
+    mae = json.loads((context.folder / "artifacts" / "mae" / "artifact.json").read_text())
+    inputs = {"mae": mae["sha256"], "seed": context.seed, "updates": agent.updates}
+    context.keep("agent", inputs, build)
 
 
 def learn(
@@ -100,8 +114,7 @@ def learn(
         begun, score, frame = saved["step"], saved["score"], saved["frame"]
         environment.restore(saved["environment"])
         replay.restore(saved["replay"])
-        restore_generator(actions, saved["actions"])
-        restore_generator(samples, saved["samples"])
+        actions, samples = stream_from(saved["actions"]), stream_from(saved["samples"])
         means.sums = saved["means"]
 
     def state() -> State:
@@ -111,14 +124,15 @@ def learn(
             "frame": frame,
             "environment": environment.state(),
             "replay": replay.state(),
-            "actions": generator_state(actions),
-            "samples": generator_state(samples),
+            "actions": stream_state(actions),
+            "samples": stream_state(samples),
             "means": means.sums,
             "features": features.state(),
             "agent": agent.state(),
         }
 
-    progress, shown = context.stage("learn", config.steps, "steps"), 0.0
+    progress = context.stage("learn", config.steps, "steps")
+    shown: dict[str, float] = {}
     since, whole = Stopwatch(begun), Stopwatch(begun)
     for step in range(begun + 1, config.steps + 1):
         embedded = features(frame)  # [L, 64]
@@ -133,9 +147,9 @@ def learn(
         frame = environment.reset() if taken.done else taken.frame
         if taken.game_over:
             context.log(step, {"train/return": score})
-            score, shown = 0.0, score
+            score, shown = 0.0, {"return": score}
 
-        if step >= config.learn_start and step % config.steps_per_update == 0:
+        if step > config.learn_start and step % config.steps_per_update == 0:
             beta = linear(step, config.learn_start, config.steps, config.importance_exponent, 1.0)
             batch = replay.sample(samples.random(config.batch_size), beta)
             priorities, logged = agent.update(batch)
@@ -147,7 +161,7 @@ def learn(
             saturated = features.full / max(features.frames, 1)
             speed = {"speed/steps": since.speed(step), "select/saturated": saturated}
             context.log(step, {**means.take(), **features.selector.report(), **speed})
-        progress.update(step, **{"return": shown})
+        progress.update(step, **shown)
         context.checkpoint("learn", step, state, config.checkpoint_every)
     return whole.speed(config.steps)
 
@@ -195,20 +209,3 @@ class Stopwatch:
         speed = (step - self.step) / (now - self.at)
         self.step, self.at = step, now
         return speed
-
-
-def generator_state(generator: np.random.Generator) -> State:
-    """Return a PCG64 stream's position; its 128-bit integers are written as text."""
-    state = generator.bit_generator.state
-    words = {name: str(value) for name, value in state["state"].items()}
-    return {"words": words, "has_uint32": state["has_uint32"], "uinteger": state["uinteger"]}
-
-
-def restore_generator(generator: np.random.Generator, state: State) -> None:
-    """Put a PCG64 stream where it was."""
-    generator.bit_generator.state = {
-        "bit_generator": "PCG64",
-        "state": {name: int(value) for name, value in state["words"].items()},
-        "has_uint32": state["has_uint32"],
-        "uinteger": state["uinteger"],
-    }

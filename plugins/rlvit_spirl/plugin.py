@@ -14,7 +14,7 @@ CITE = "SPIRL: efficient salient patch input reinforcement learning from masked 
 @hookimpl
 def rlvit_methods() -> Sequence[MethodSpec]:
     """Offer the method."""
-    from rlvit_spirl.config import PRESETS, SpirlConfig, check
+    from rlvit_spirl.config import PRESETS, SpirlConfig, adapt
 
     def train(context: Any, config: Any) -> None:
         from rlvit_spirl.experiment import train
@@ -37,7 +37,7 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             slots={"backbone": "mae-96", "selector": "mae-salient", "reward": "sign"},
             train=train,
             estimate=estimate,
-            check=check,
+            adapt=adapt,
         )
     ]
 
@@ -108,5 +108,4 @@ def rlvit_metrics() -> Sequence[MetricDef]:
             axis=iterations,
             timing=True,
         ),
-        MetricDef("cost/seconds", "s", "min", "computing time of this attempt", timing=True),
     ]

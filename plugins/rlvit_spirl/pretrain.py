@@ -50,6 +50,9 @@ def pretrained(context: RunContext, config: SpirlConfig, seed: int) -> MaskedAut
             "sampling": config.sampling,
             "seed": seed,
             "shared_by_seeds": config.share_mae,
+            "device": context.device.type,  # these three change the last bits
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
             "code": code_digest(train, type(model), Block, patchify, sincos_2d, warmup_cosine),
         }
 
@@ -83,6 +86,7 @@ def train(
 
     progress = context.stage("pretrain", iterations, "iterations")
     progress.update(begun)
+    shown: dict[str, float] = {}
     since, order = (time.perf_counter(), begun), np.empty(0, dtype=np.int64)
     for iteration in range(begun, iterations):
         epoch, position = divmod(iteration, per_epoch)
@@ -106,7 +110,8 @@ def train(
             since = (now, done)
             row = {"pretrain/loss": value, "pretrain/lr": lr, "speed/iterations": speed}
             context.log(done, row)
-            progress.update(done, loss=value)
+            shown = {"loss": value}
+        progress.update(done, **shown)
 
         def state(done: int = done) -> State:
             return {

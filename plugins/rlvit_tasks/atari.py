@@ -5,9 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from rlvit.contracts import Transition
+from rlvit.rl.streams import stream_from, stream_state
 
 # Emulator code of the idle action, the same in every game (ALE action enumeration).
 NOOP = 0
@@ -50,23 +53,6 @@ class AtariSettings:
             raise ValueError(f"sticky_probability must be in [0, 1), got {self.sticky_probability}")
         if self.horizon < 1 or self.size < 1:
             raise ValueError(f"horizon and size must be positive: {self.horizon}, {self.size}")
-
-
-class Step(NamedTuple):
-    """What one agent step gave.
-
-    `frame` is uint8 [3, size, size], RGB. `reward` is the unclipped score in game points over the
-    step's frames. `done` ends the episode: `game_over`, or a lost life where that is terminal.
-    `game_over` is the end of the whole game, the horizon included; `truncated` is the horizon
-    alone. `life_lost` is the loss of any life but the last.
-    """
-
-    frame: np.ndarray
-    reward: float
-    done: bool
-    life_lost: bool
-    game_over: bool
-    truncated: bool
 
 
 class AtariGame:
@@ -130,7 +116,7 @@ class AtariGame:
         self._awaits_reset = False
         return carried
 
-    def step(self, action: int) -> Step:
+    def step(self, action: int) -> Transition:
         """Hold one action for `frame_skip` emulator frames; a game that ends in between stops.
 
         The frame is the pixelwise maximum of the last two emulator frames. When a life was lost,
@@ -159,7 +145,7 @@ class AtariGame:
         done = game_over or (life_lost and self._settings.terminal_on_life_loss)
         self._awaits_reset = done
         self._life_frame = frame.copy() if done and not game_over else None
-        return Step(frame, reward, done, life_lost, game_over, truncated)
+        return Transition(frame, reward, done, life_lost, game_over, truncated)
 
     def state(self) -> dict[str, Any]:
         """Everything that the future depends on: numpy arrays, numbers, strings, None, dicts.
@@ -172,7 +158,7 @@ class AtariGame:
             "rom": self._rom,
             "settings": asdict(self._settings),
             "emulator": np.frombuffer(emulator, dtype=np.uint8).copy(),
-            "generator": _generator_state(self._generator),
+            "generator": stream_state(self._generator),
             "last_action": self._last_action,
             "lives": self._lives,
             "steps": self._steps,
@@ -194,7 +180,7 @@ class AtariGame:
         emulator: Any = ale_py.ALEState.__new__(ale_py.ALEState)
         emulator.__setstate__(np.asarray(state["emulator"], dtype=np.uint8).tobytes())
         self._ale.restoreState(emulator)
-        self._generator = _generator_from(state["generator"])
+        self._generator = stream_from(state["generator"])
         self._last_action = int(state["last_action"])
         self._lives = int(state["lives"])
         self._steps = int(state["steps"])
@@ -285,26 +271,3 @@ def _rom_path(rom: str) -> str:
         hint = ", ".join(nearest) if nearest else "none"
         raise ValueError(f"no Atari ROM {rom!r} in ale-py; nearest names: {hint}")
     return str(roms.get_rom_path(rom))
-
-
-def _generator_state(generator: np.random.Generator) -> dict[str, Any]:
-    """State of a PCG64 generator, its two 128-bit integers as decimal strings."""
-    state = generator.bit_generator.state
-    return {
-        "state": str(state["state"]["state"]),
-        "increment": str(state["state"]["inc"]),
-        "has_uint32": int(state["has_uint32"]),
-        "uinteger": int(state["uinteger"]),
-    }
-
-
-def _generator_from(state: Mapping[str, Any]) -> np.random.Generator:
-    """The generator whose `_generator_state` is given."""
-    bits = np.random.PCG64()
-    bits.state = {
-        "bit_generator": "PCG64",
-        "state": {"state": int(state["state"]), "inc": int(state["increment"])},
-        "has_uint32": int(state["has_uint32"]),
-        "uinteger": int(state["uinteger"]),
-    }
-    return np.random.Generator(bits)

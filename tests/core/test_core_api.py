@@ -77,6 +77,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) ->
         {"seed": -1},
         {"seed": 10**20},
         {"slots": {"selector": "toy-needy"}},
+        {"slots": {"selektor": "toy-pick"}},
     ]
     for more in refused:
         with pytest.raises(UsageProblem):
@@ -115,3 +116,98 @@ def test_importing_is_light(tmp_path: Path) -> None:
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         rlvit.nothing  # noqa: B018
+
+
+@pytest.mark.usefixtures("toy_alone")
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"seed": "1"}, "seed: expected a whole number, got '1'"),
+        ({"seed": 1.5}, "seed: expected a whole number"),
+        ({"seed": True}, "seed: expected a whole number"),
+        ({"seed": None}, "seed: expected a whole number"),
+        ({"threads": "2"}, "threads: expected a whole number"),
+        ({"puzzle": 5}, "puzzle: expected text, got 5"),
+        ({"preset": 5}, "preset: expected text"),
+        ({"protocol": ["brief"]}, "protocol: expected text"),
+        ({"tags": "abc"}, "tags: expected a mapping"),
+        ({"tags": []}, "tags: expected a mapping"),
+        ({"tags": {"a": 1}}, r"tags\['a'\]: expected text, got 1"),
+        ({"tags": {1: "a"}}, "a key of tags: expected text"),
+        ({"slots": ["reward"]}, "slots: expected a mapping"),
+        ({"slots": {"reward": None}}, r"slots\['reward'\]: expected text"),
+        ({"name": 3}, "name: expected text"),
+        ({"note": None}, "note: expected text"),
+        ({"note": "\udce9"}, "note: .* is not UTF-8"),
+        ({"device": 0}, "device: expected text"),
+        ({"rate": "fast"}, "rate"),
+        ({"registry": 5}, "registry: expected a path"),
+    ],
+    ids=str,
+)
+def test_an_argument_of_the_wrong_type_is_named(
+    more: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageProblem, match=message):
+        _run(tmp_path / "home", **more)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("toy_alone")
+def test_names_of_the_wrong_type_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="plugin: expected text"):
+        rlvit.run(5, home=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(UsageProblem, match="run_id: expected text"):
+        rlvit.resume(5, home=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(UsageProblem, match="home: expected a path"):
+        rlvit.resume("latest", home=5)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("toy_alone")
+def test_whole_numbers_of_numpy_will_do(tmp_path: Path) -> None:
+    import numpy as np
+
+    _run(tmp_path, seed=np.int64(3), threads=np.int32(1))
+    assert list(rlvit.Registry(tmp_path).runs()["seed"]) == [3]
+
+
+@pytest.mark.usefixtures("toy_alone")
+def test_an_interrupted_run_stops_a_loop_over_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_AT", "13:SIGINT")
+    with pytest.raises(KeyboardInterrupt, match="is interrupted"):
+        [_run(tmp_path, seed=seed) for seed in range(3)]
+    registry = rlvit.Registry(tmp_path)
+    assert list(registry.runs()["state"]) == ["interrupted"]
+    monkeypatch.setenv("TOY_AT", "15:SIGTERM")
+    with pytest.raises(KeyboardInterrupt):
+        rlvit.resume("latest", home=tmp_path)
+    assert rlvit.resume("latest", home=tmp_path).state == "completed"
+
+
+def test_a_run_whose_process_is_gone_is_not_shown_as_running(
+    program: Program, toy_alone: None
+) -> None:
+    assert program.run(TOY_AT="17:SIGKILL").code == -9
+    assert list(rlvit.Registry(program.home).runs(state="interrupted")["attempt"]) == [1]
+
+
+@pytest.mark.usefixtures("toy_alone")
+def test_an_unknown_filter_or_metric_is_refused(tmp_path: Path) -> None:
+    _run(tmp_path, name="mine")
+    registry = rlvit.Registry(tmp_path)
+    with pytest.raises(UnknownName, match=r"unknown filter 'sed'\. Did you mean 'seed'"):
+        registry.runs(sed=3)
+    with pytest.raises(UnknownName, match="unknown filter 'engine'"):
+        registry.runs(engine=None)
+    for read in (registry.curve, registry.points):
+        with pytest.raises(UnknownName, match=r"'toy/weigth'\. Did you mean 'toy/weight'"):
+            read("mine", "toy/weigth")
+        with pytest.raises(UnknownName, match="unknown metric 'step'"):
+            read("mine", "step")
+        with pytest.raises(UnknownName, match="unknown run"):
+            read("nobody", "toy/weight")
+        with pytest.raises(UsageProblem, match="run_id: expected text"):
+            read(5, "toy/weight")  # type: ignore[arg-type]
+        assert len(read("mine", "toy/score")) == 0  # declared, but measured, not logged

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import pickle
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlvit.errors import RlvitError
 from rlvit.runs.checkpoint import Checkpoints
 
 WATERMARKS = {"metrics": 3, "episodes": 0, "results": 1}
@@ -188,6 +192,7 @@ def test_the_one_before_a_damaged_checkpoint_is_used_and_said(
     assert (info.step, state) == (1, {"step": 1})
     (text,) = said
     assert "000002.pt is damaged" in text
+    assert text.endswith("using the one before it")
     assert "\n" not in text
 
 
@@ -199,7 +204,10 @@ def test_without_a_sound_checkpoint_there_is_none(checkpoints: Checkpoints, dama
         damage(checkpoints.folder / f"00000{number}.pt")
     said: list[str] = []
     assert checkpoints.load(said.append) is None
-    assert len(said) == 2
+    assert [text.partition("; ")[2] for text in said] == [
+        "using the one before it",
+        "there is no other",
+    ]
 
 
 def test_a_damaged_checkpoint_does_not_push_out_a_sound_one(checkpoints: Checkpoints) -> None:
@@ -258,3 +266,49 @@ def test_a_checkpoint_that_would_run_code_is_refused(
     (text,) = said
     assert "000002.pt" in text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("size", [100, 10**6])
+def test_a_checkpoint_that_the_disk_does_not_take_leaves_nothing(
+    checkpoints: Checkpoints, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit on the size of files stands in for a full disk."""
+    checkpoints.save("learn", 1, WATERMARKS, {"step": 1})
+    before = sorted(checkpoints.folder.iterdir())
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            checkpoints.save("learn", 2, WATERMARKS, {"x": torch.zeros(size)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert caught.value.errno == errno.EFBIG
+    assert sorted(checkpoints.folder.iterdir()) == before
+    info, _ = checkpoints.load(_silent) or pytest.fail("there is none")
+    assert info.step == 1
+
+
+@pytest.mark.parametrize("broken", ["_write_state", "_sha256", "write_json"])
+def test_whatever_fails_in_saving_leaves_nothing(
+    checkpoints: Checkpoints, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"rlvit.runs.checkpoint.{broken}", stop)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save("learn", 1, WATERMARKS, {"step": 1})
+    assert not list(checkpoints.folder.iterdir())
+
+
+def test_a_state_that_cannot_be_saved_leaves_nothing(checkpoints: Checkpoints) -> None:
+    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+        checkpoints.save("learn", 1, WATERMARKS, {"x": lambda: None})
+    assert not list(checkpoints.folder.iterdir())
+
+
+def test_a_checkpoint_of_a_run_whose_folder_is_gone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RlvitError, match=r"the folder .*/run of this run is gone"):
+        Checkpoints(tmp_path / "run" / "checkpoint").save("learn", 1, WATERMARKS, {})

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from toy_program import Program
 
+from rlvit.api import Registry
 from rlvit.cli.main import invoke
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +67,8 @@ BAD = [
     (("resume", "latest"), "there is no registry"),
     (("resume", "x", "--threads", "0"), "there is no registry"),
     (("runs", "list"), "there is no registry"),
-    (("runs", "list", "--state", "done"), "--state done"),
+    (("runs", "list", "--state", "done"), "unknown state 'done'. Known: completed"),
+    (("runs", "list", "--state", "runing"), "unknown state 'runing'. Did you mean 'running'?"),
     (("runs", "list", "--limit", "0"), "--limit"),
     (("runs", "list", "--limit", str(10**30)), "--limit"),
     (("runs", "list", "--seed", str(10**30)), "--seed"),
@@ -157,12 +160,12 @@ def test_the_help_of_a_method_explains_every_option(capsys: pytest.CaptureFixtur
     for text in (
         "--puzzle NAME The puzzle.",
         "--steps INTEGER",
-        "How long to go on. [paper: 60 steps; T1]",
+        "How long to go on. [default: 60 steps; source: T1]",
         "--rate FLOAT",
-        "How far to step. [paper: 0.1 weights; T2]",
-        "--noisy / --no-noisy Add noise. [paper: yes; T3]",
-        "--mode [mean|sum] How to add up. [paper: mean; T4]",
-        "--bound FLOAT Largest weight. [paper:",
+        "How far to step. [default: 0.1 weights; source: T2]",
+        "--noisy / --no-noisy Add noise. [default: yes; source: T3]",
+        "--mode [mean|sum] How to add up. [default: mean; source: T4]",
+        "--bound FLOAT Largest weight. [default:",
         "T5]",
         "--selector NAME The part in the slot 'selector'. [default: toy-pick]",
         "--preset official-code as nobody coded it",
@@ -228,10 +231,10 @@ def test_an_empty_list_is_readable_too(style: str, capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     if style == "table":
         assert out == "Nothing to show.\n"
+    elif style == "json":
+        assert json.loads(out) == []
     else:
-        assert (
-            json.loads(out) if style == "json" else list(csv.DictReader(io.StringIO(out)))
-        ) == []
+        assert out == "run,name,preset,protocol,state,result,started,seconds,tags\n"
 
 
 @pytest.mark.usefixtures("lived_home")
@@ -278,8 +281,74 @@ def test_the_difference_of_two_runs_is_shown(
 
 @pytest.mark.usefixtures("lived_home")
 def test_a_run_does_not_differ_from_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke(["runs", "diff", "mine", "mine"]) == 2
-    assert "the same run" in capsys.readouterr().err
+    assert invoke(["runs", "list", "--format", "json", "--name", "mine"]) == 0
+    run_id = json.loads(capsys.readouterr().out)[0]["run"]
+    for other in ("mine", run_id, run_id[-8:]):
+        assert invoke(["runs", "diff", "mine", other]) == 2
+        assert "the same run" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("lived_home")
+@pytest.mark.parametrize(
+    ("option", "wanted", "runs"),
+    [
+        ("--game", "ALPHA", 4),
+        ("--task", "beta", 0),  # no run had it, but a plugin has
+        ("--plugin", "Toy", 4),
+        ("--protocol", "BRIEF", 4),
+        ("--preset", "Quick", 4),
+        ("--preset", "paper", 0),
+        ("--state", "Interrupted", 1),
+    ],
+)
+def test_a_filter_ignores_case(
+    option: str, wanted: str, runs: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["runs", "list", "--format", "json", option, wanted]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == runs
+
+
+@pytest.mark.usefixtures("lived_home")
+@pytest.mark.parametrize(
+    ("option", "wanted", "message"),
+    [
+        ("--game", "Alfa", "unknown task 'Alfa'. Did you mean 'Alpha'?"),
+        ("--plugin", "toi", "unknown plugin 'toi'. Did you mean 'toy'?"),
+        ("--protocol", "brif", "unknown protocol 'brif'. Did you mean 'brief'?"),
+        ("--preset", "quik", "unknown preset 'quik'. Did you mean 'quick'?"),
+    ],
+)
+def test_a_filter_that_nothing_has_is_refused(
+    option: str, wanted: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["runs", "list", option, wanted]) == 2
+    assert capsys.readouterr().err == f"Error: {message}\n"
+
+
+def test_a_task_whose_plugin_is_gone_is_still_found(program: Program, bare_site: Path) -> None:
+    assert program.run().code == 0
+    bare = Program(program.folder, [bare_site])
+    (row,) = json.loads(bare("runs", "list", "--game", "alpha", "--format", "json").out)
+    assert row["state"] == "completed"
+
+
+@pytest.mark.parametrize("command", [("list",), ("show", "latest")])
+def test_a_registry_is_read_even_if_a_dead_run_cannot_be_marked(
+    program: Program, command: tuple[str, ...]
+) -> None:
+    assert program.run(TOY_AT="17:SIGKILL").code == -9
+    locks = program.home / "runs" / ".locks"
+    shutil.rmtree(locks)
+    locks.touch()
+    done = program("runs", *command)
+    assert done.code == 0, done.err
+    assert "running" in done.out
+    (said,) = done.errors
+    assert said.startswith("runs whose process is gone could not be marked as interrupted: ")
+    with pytest.warns(UserWarning, match="could not be marked"):
+        assert list(Registry(program.home).runs()["state"]) == ["running"]
+    locks.unlink()
+    assert "interrupted" in program("runs", *command).out
 
 
 @pytest.mark.usefixtures("lived_home")

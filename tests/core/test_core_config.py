@@ -130,7 +130,7 @@ SAMPLES = st.fixed_dictionaries(
         "noisy": st.booleans(),
         "mode": st.sampled_from(["mean", "sum"]),
         "bound": st.none() | st.floats(1, 1e300),
-        "lowest": st.none() | st.integers(),
+        "lowest": st.none() | st.integers(max_value=2**53),
         "label": st.text(max_size=8),
     },
 )

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from rlvit.registry import queries
 from rlvit.registry.database import open_database
 from rlvit.registry.records import RunRecord
 from rlvit.registry.store import Store
-from rlvit.runs import execute, provenance
+from rlvit.runs import cost, execute, provenance
 from rlvit.runs.display import Silent
 from rlvit.runs.folder import STREAMS, RunFolder
 from rlvit.runs.plan import Plan, Request, make_plan
@@ -467,3 +468,43 @@ def test_the_installed_program_runs_and_stops_like_the_module(
     assert done.returncode == 130, done.stderr
     assert done.stderr.splitlines()[-1] == "Stopped."
     assert _record(tmp_path / "home").state == "interrupted"
+
+
+def test_a_run_whose_folder_is_removed_meanwhile_has_failed(program: Program) -> None:
+    import shutil
+
+    waiting = {"TOY_READY": str(program.folder / "ready"), "TOY_GO": str(program.folder / "go")}
+    running = program.start(
+        *program.command("--checkpoint-every", "1000"), TOY_AT="5:wait", **waiting
+    )
+    until(Path(waiting["TOY_READY"]).exists, "the run did not begin")
+    shutil.rmtree(_folder(program.home))
+    Path(waiting["TOY_GO"]).touch()
+    done = running.wait()
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert "of this run is gone" in done.errors[-1]
+    assert _record(program.home).state == "failed"
+    assert not list((program.home / "runs").glob("toy-*"))
+
+
+def test_a_process_of_another_boot_or_time_is_dead() -> None:
+    identity = provenance.process_identity()
+    now = time.time()
+    assert provenance.is_alive(identity, None, now)
+    assert provenance.is_alive({**identity, "boot": identity["boot"] + 1.5}, None, now)
+    assert not provenance.is_alive({**identity, "boot": identity["boot"] - 60}, now, now)
+    assert not provenance.is_alive({**identity, "started": identity["started"] - 60}, now, now)
+    assert not provenance.is_alive({}, now, now + 1e6)
+    elsewhere = {**identity, "host": "elsewhere", "boot": 0.0}
+    assert provenance.is_alive(elsewhere, now - 60, now)
+    assert not provenance.is_alive(elsewhere, now - 6000, now)
+
+
+def test_threads_beyond_the_processors_do_not_make_a_run_faster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cost, "_seconds", lambda matrix: 0.5)
+    monkeypatch.setattr(cost, "resolve_threads", lambda threads: 4)
+    speeds = [cost.device_speed("cpu", threads) for threads in (1, 2, 4, 64)]
+    assert [speed / speeds[0] for speed in speeds] == [1, 2, 4, 4]

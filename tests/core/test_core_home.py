@@ -10,6 +10,8 @@ from rlvit.errors import RlvitError, UsageProblem
 from rlvit.home import Home
 from rlvit.registry.database import open_database
 
+ODD = ["a?b", "a%20b", "a%b", "a#b", "a b", "grün ☃", "a+b&c=d;e@f:g"]
+
 
 def test_the_home_is_chosen_by_option_then_variable_then_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -90,3 +92,46 @@ def test_a_registry_that_cannot_be_there_is_refused_in_one_line(tmp_path: Path, 
         open_database(f"sqlite:///{tmp_path / where}")
     assert "\n" not in str(caught.value)
     assert where in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_folder_may_have_any_name(name: str, tmp_path: Path) -> None:
+    """Nothing in it is read as part of a URL: each home has its own registry."""
+    home = Home.locate(tmp_path / name)
+    with pytest.raises(UsageProblem, match="there is no registry") as caught:
+        home.require_registry()
+    assert str(tmp_path / name / "registry.db") in str(caught.value)
+    home.create()
+    open_database(home.registry_url).dispose()
+    home.require_registry()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / "registry.db").stat().st_size > 0
+    for other in {"a", "a b"} - {name}:
+        with pytest.raises(UsageProblem, match="there is no registry"):
+            Home.locate(tmp_path / other).require_registry()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_file_of_a_registry_may_have_any_name(name: str, tmp_path: Path) -> None:
+    home = Home.locate(tmp_path / "home", str(tmp_path / f"{name}.db"))
+    open_database(home.registry_url).dispose()
+    home.require_registry()
+    assert (tmp_path / f"{name}.db").exists()
+    assert Home.locate(None, tmp_path / f"{name}.db").registry_url == home.registry_url
+
+
+def test_a_url_with_options_means_its_file(tmp_path: Path) -> None:
+    home = Home.locate(tmp_path, f"sqlite:///{tmp_path}/a%20b.db?timeout=5")
+    with pytest.raises(UsageProblem, match=r"there is no registry at .*/a b\.db yet"):
+        home.require_registry()
+    open_database(home.registry_url).dispose()
+    home.require_registry()
+    assert (tmp_path / "a b.db").exists()
+
+
+@pytest.mark.parametrize("wanted", [5, b"x", "a\0b", "~nobody-of-this-name/x"])
+def test_what_is_no_path_is_refused(wanted: object) -> None:
+    with pytest.raises(UsageProblem, match="home"):
+        Home.locate(wanted)  # type: ignore[arg-type]
+    with pytest.raises(UsageProblem, match="registry"):
+        Home.locate(None, wanted)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,10 +21,10 @@ from hypothesis import strategies as st
 from toy_writers import LOSS, SCORE, new_run
 
 from rlvit.contracts import Episode, LoggedRow, Measurement
-from rlvit.errors import UnknownName
+from rlvit.errors import RlvitError, UnknownName
 from rlvit.registry import queries
 from rlvit.registry.store import Store
-from rlvit.runs.folder import RunFolder
+from rlvit.runs.folder import RunFolder, write_atomically
 from rlvit.runs.recorder import POINTS_A_METRIC, Recorder, Thinner, absorb
 
 METRICS = {LOSS.name: LOSS, SCORE.name: SCORE}
@@ -382,3 +383,91 @@ def test_the_recorder_flushes_by_itself(desk: Desk, monkeypatch: pytest.MonkeyPa
     assert until(check, "nothing was flushed") == [0]
     recorder.close()
     assert not recorder._thread.is_alive()
+
+
+def test_a_line_that_the_system_takes_in_pieces_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write = _folder(tmp_path), os.write
+    monkeypatch.setattr(os, "write", lambda to, data: write(to, bytes(data)[:3]))
+    for step in range(3):
+        folder.append("metrics", {"step": step, "text": "ä" * 20})
+    monkeypatch.undo()
+    folder.close()
+    assert [line["step"] for _, line in folder.read("metrics")] == [0, 1, 2]
+
+
+def test_a_line_that_the_disk_does_not_take_leaves_the_stream_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write = _folder(tmp_path), os.write
+    folder.append("metrics", {"step": 0})
+
+    def full(to: int, data: bytes) -> int:
+        if len(data) < 10:
+            raise OSError(28, "No space left on device")
+        return write(to, data[: len(data) - 5])
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        folder.append("metrics", {"step": 1})
+    monkeypatch.undo()
+    assert folder.append("metrics", {"step": 2}) == 1
+    folder.close()
+    assert list(folder.read("metrics")) == [(0, {"step": 0}), (1, {"step": 2})]
+    assert not (folder.path / "log.txt").exists()
+
+
+@pytest.mark.parametrize("torn", ["{", '{"attempt": 3, "from": {"metr', '{"attempt": 3}'])
+def test_a_torn_mark_of_superseded_rows_counts_for_nothing(tmp_path: Path, torn: str) -> None:
+    """The attempt that wrote it was killed before its first row."""
+    folder = _folder(tmp_path)
+    for step in range(4):
+        folder.append("metrics", {"step": step})
+    folder.supersede(2, {"metrics": 3, "episodes": 0, "results": 0})
+    with open(folder.path / "superseded.jsonl", "a") as file:
+        file.write(torn)
+    assert [row for row, _ in folder.read_live("metrics")] == [0, 1, 2]
+    folder.supersede(3, {"metrics": 1, "episodes": 0, "results": 0})
+    assert [row for row, _ in folder.read_live("metrics")] == [0]
+    marks = [json.loads(line) for line in (folder.path / "superseded.jsonl").open()]
+    assert [mark["attempt"] for mark in marks] == [2, 3]
+    folder.close()
+
+
+def test_a_file_that_cannot_be_written_leaves_no_other_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_atomically(tmp_path / "file", b"old")
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "file", b"new")
+    assert os.listdir(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("way", ["removed", "moved", "made again"])
+def test_a_folder_that_is_gone_ends_the_run(desk: Desk, way: str) -> None:
+    recorder = desk.recorder()
+    recorder.log(0, {"a/loss": 1.0})
+    recorder.flush()
+    if way == "moved":
+        desk.path.rename(desk.path.with_name("elsewhere"))
+    else:
+        shutil.rmtree(desk.path)
+    if way == "made again":
+        RunFolder(desk.path).create()
+    gone = r"the folder .*/run of this run is gone"
+    with pytest.raises(RlvitError, match=gone):
+        recorder.result(1, Measurement("a/score", 1.0, 1))
+    with pytest.raises(RlvitError, match=gone):
+        recorder.episode(1, Episode(0, 1.0, 1))
+    recorder.flush()
+    with pytest.raises(RlvitError, match=gone):
+        recorder.log(1, {"a/loss": 1.0})
+    recorder.folder.log("nobody reads this")
+    recorder.close()
+    assert desk.live() == [0]

@@ -104,11 +104,29 @@ def _refuse_unreadable(arguments: Sequence[str]) -> None:
             raise UsageProblem(f"{argument!a} is not UTF-8 text.") from None
 
 
+def _hoist(words: list[str]) -> list[str]:
+    """Move `--home` and `--registry` in front of the command, where they may be given too."""
+    front: list[str] = []
+    rest: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            return [*front, *rest, word, *words]
+        if word in ("--home", "--registry") and words:
+            front += [word, words.pop(0)]
+        elif word.startswith(("--home=", "--registry=")):
+            front.append(word)
+        else:
+            rest.append(word)
+    return [*front, *rest]
+
+
 def invoke(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
     try:
-        _refuse_unreadable(sys.argv[1:] if arguments is None else arguments)
-        outcome = cli.main(arguments, prog_name="rlvit", standalone_mode=False)
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        _refuse_unreadable(words)
+        outcome = cli.main(_hoist(words), prog_name="rlvit", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "rlvit"

@@ -23,15 +23,23 @@ class _Rate:
     def __init__(self, total: int) -> None:
         self.total = total
         self._first: tuple[float, int] | None = None
+        self._latest = (0.0, 0)  # when the last unit was done, and how many were
 
     def at(self, done: int) -> tuple[float, float]:
-        """Return units a second and the seconds left."""
+        """Return units a second and the seconds left.
+
+        Between two units the speed stands still, and the time left goes down.
+        """
         now = time.monotonic()
         if self._first is None:
-            self._first = (now, done)
-        since, begun = self._first
-        speed = (done - begun) / (now - since) if now > since else 0.0
-        return speed, (self.total - done) / speed if speed > 0 else float("inf")
+            self._first = self._latest = (now, done)
+        if done != self._latest[1]:
+            self._latest = (now, done)
+        (since, begun), (until, reached) = self._first, self._latest
+        if reached == begun or until <= since:
+            return 0.0, float("inf")
+        speed = (reached - begun) / (until - since)
+        return speed, max(0.0, (self.total - reached) / speed - (now - until))
 
 
 class Lines:

@@ -13,10 +13,12 @@ from rlvit.errors import RlvitError, UsageProblem
 if TYPE_CHECKING:
     from rlvit.catalog import Catalog
     from rlvit.config import OptionInfo
+    from rlvit.home import Home
     from rlvit.runs.execute import RunOutcome
     from rlvit.runs.plan import Plan
     from rlvit.specs import MethodSpec
 
+MOST_SEEDS = 10_000
 PREFIX = "set_"  # click's name of a configuration option, so that it cannot clash with ours
 
 
@@ -65,6 +67,11 @@ class RunCommand(click.Command):
             return
         with formatter.section("Presets"):
             formatter.write_dl([(f"--preset {p.name}", p.summary) for p in method.presets])
+        formatter.write_paragraph()
+        formatter.write_text(
+            "The defaults below are the values of the preset `paper`; `--preset NAME --dry-run` shows "
+            "those of any preset."
+        )
         for group, rows in by_group.items():
             with formatter.section(group):
                 formatter.write_dl(rows)
@@ -112,7 +119,7 @@ def _field_option(info: OptionInfo) -> click.Parameter:
         [flag, PREFIX + info.field],
         type=None if info.type is bool else kind,
         default=None,
-        help=f"{info.help}  [paper: {default}; {info.source}]",
+        help=f"{info.help}  [default: {default}; source: {info.source}]",
         group=info.group,
     )
 
@@ -257,7 +264,10 @@ def _parse_seeds(seeds: str | None, seed: int) -> list[int]:
     try:
         for part in seeds.split(","):
             first, dash, last = part.strip().partition("-")
-            found += range(int(first), int(last) + 1) if dash else [int(first)]
+            span = range(int(first), int(last) + 1) if dash else range(int(first), int(first) + 1)
+            if len(span) > MOST_SEEDS:
+                raise UsageProblem(f"--seeds {part}: at most {MOST_SEEDS:,} seeds at a time.")
+            found += span
     except ValueError:
         raise UsageProblem(
             f"--seeds {seeds}: expected a range such as 0-4 or a list 0,2,7."
@@ -331,14 +341,31 @@ def _conclude(ctx: click.Context, outcome: RunOutcome) -> int:
             for m in outcome.results
         ]
         show(rows, "table")
-    short = outcome.id.rpartition("-")[2]
-    click.echo(f"{outcome.id}: {outcome.state} after {words(outcome.seconds)}")
+    attempts = f" in {outcome.attempt} attempts" if outcome.attempt > 1 else ""
+    spent = f"{words(outcome.computed)} of computing{attempts}"
+    click.echo(f"{outcome.id}: {outcome.state} after {spent}")
+    short, program = outcome.id.rpartition("-")[2], _program(ctx.obj)
     if outcome.state == "completed":
         click.echo(f"  folder   {outcome.folder}")
-        click.echo(f"  details  rlvit runs show {short}")
-        click.echo("  curves   rlvit ui")
+        click.echo(f"  details  {program} runs show {short}")
+        click.echo(f"  curves   {program} ui")
         return 0
-    click.echo(f"  go on    rlvit resume {short}")
+    click.echo(f"  go on    {program} resume {short}")
     if outcome.error is not None:
         raise RlvitError(outcome.error)
     return 130
+
+
+def _program(home: Home) -> str:
+    """Return how to call the program for this home from where the user is."""
+    import shlex
+
+    from rlvit.home import Home
+
+    usual = Home.locate()
+    words = ["rlvit"]
+    if home.root != usual.root:
+        words += ["--home", str(home.root)]
+    if home.registry_url not in (usual.registry_url, Home.locate(home.root).registry_url):
+        words += ["--registry", home.registry_url]
+    return shlex.join(words)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from rlvit.catalog import match
 from rlvit.cli.run import parse_tags
 from rlvit.cli.session import open_registry
 from rlvit.cli.tables import cell, format_option, moment, show
-from rlvit.errors import UsageProblem
+from rlvit.errors import UnknownName, UsageProblem
+
+STATES = ("created", "running", "completed", "failed", "interrupted")
+LISTED = ("run", "name", "preset", "protocol", "state", "result", "started", "seconds", "tags")
 
 
 @click.group()
@@ -45,16 +50,52 @@ def list_command(ctx: click.Context, /, style: str, **filters: Any) -> None:
     """List runs, newest first."""
     from rlvit.registry import queries
 
-    known = ("created", "running", "completed", "failed", "interrupted")
-    if filters["state"] is not None and filters["state"] not in known:
-        raise UsageProblem(f"--state {filters['state']}: expected one of {', '.join(known)}.")
+    if filters["state"] is not None:
+        filters["state"] = _one_of("state", filters["state"], STATES)
     with open_registry(ctx.obj) as store:
+        for name in ("method", "task", "protocol", "preset"):
+            if filters[name] is not None:
+                filters[name] = _known_name(store.engine, name, filters[name])
         found = queries.list_runs(store.engine, **filters)
         rows = [_row(record, queries.results(store.engine, record.id)) for record in found]
-    show(rows, style)
+    show(rows, style, columns=LISTED)
+
+
+def _known_name(engine: Any, column: str, wanted: str) -> str:
+    """Return the name that the registry or a plugin has; raises UnknownName."""
+    from rlvit.registry import queries
+
+    exact: dict[str, Any] = {column: wanted}
+    if queries.list_runs(engine, **exact, archived=None, limit=1):
+        return wanted
+    stored = {getattr(record, column) for record in queries.list_runs(engine, archived=None)}
+    names = [*sorted(stored), *_offered_names(column)]
+    return _one_of("plugin" if column == "method" else column, wanted, names)
+
+
+def _offered_names(column: str) -> list[str]:
+    """Name the methods, tasks, protocols or presets of the installed plugins."""
+    from rlvit.cli.session import load_catalog
+
+    catalog = load_catalog()
+    if column == "protocol":
+        return [protocol.name for protocol in catalog.protocols()]
+    if column == "preset":
+        methods = catalog.entries["method"].values()
+        return [preset.name for entry in methods for preset in entry.spec.presets]
+    return list(catalog.entries[column])
+
+
+def _one_of(what: str, wanted: str, names: Sequence[str]) -> str:
+    """Return one of the names, compared without regard to case; raises UnknownName."""
+    found = match(wanted, names)
+    if found is None:
+        raise UnknownName(what, wanted, set(names))
+    return found
 
 
 def _row(record: Any, results: list[Any]) -> dict[str, Any]:
+    """Return a run as the list shows it, with the columns `LISTED`."""
     live = [r for r in results if not r.superseded]
     return {
         "run": record.id,
@@ -125,7 +166,8 @@ def show_command(ctx: click.Context, run_id: str, style: str) -> None:
 
 
 def _show_head(record: Any) -> None:
-    dirty = {True: " with uncommitted changes", False: "", None: ""}[record.git_dirty]
+    unknown = " with changes or without, git failed" if record.git_commit else ""
+    dirty = {True: " with uncommitted changes", False: "", None: unknown}[record.git_dirty]
     machine = record.provenance
     lines = {
         "run": record.id,
@@ -157,9 +199,11 @@ def diff_command(ctx: click.Context, first: str, second: str, style: str) -> Non
     from rlvit.registry import queries
 
     with open_registry(ctx.obj) as store:
+        records = [queries.find_run(store.engine, text) for text in (first, second)]
+        if records[0].id == records[1].id:
+            raise UsageProblem(f"{first!r} and {second!r} are the same run.")
         sides = []
-        for text in (first, second):
-            record = queries.find_run(store.engine, text)
+        for record in records:
             results = queries.results(store.engine, record.id)
             sides.append(_facts(record, [r for r in results if not r.superseded]))
     left, right = sides
@@ -169,9 +213,7 @@ def diff_command(ctx: click.Context, first: str, second: str, style: str) -> Non
         for key in keys
         if left.get(key) != right.get(key)
     ]
-    if first == second:
-        raise UsageProblem("these are the same run.")
-    show(rows, style)
+    show(rows, style, columns=("what", first, second))
 
 
 def _facts(record: Any, results: list[Any]) -> dict[str, Any]:

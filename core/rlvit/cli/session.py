@@ -31,26 +31,22 @@ def load_catalog() -> Catalog:
 def open_registry(home: Home) -> Iterator[Store]:
     """Open the registry of a home that has one; runs whose process is gone are marked first.
 
+    Where they cannot be marked, as on a full disk, that is said and the registry is read as it is.
+
     Raises:
         UsageProblem: there is no registry yet.
     """
+    from rlvit.api import sweep_if_needed
     from rlvit.registry.store import Store
-    from rlvit.runs.execute import sweep
 
     home.require_registry()
     store = Store(home.registry_url)
     try:
-        if any_running(store):
-            for run_id in sweep(load_catalog(), home, store):
-                click.echo(f"{run_id} is interrupted: its process is gone", err=True)
+        swept, problem = sweep_if_needed(load_catalog, home, store)
+        for run_id in swept:
+            click.echo(f"{run_id} is interrupted: its process is gone", err=True)
+        if problem is not None:
+            click.echo(problem, err=True)
         yield store
     finally:
         store.close()
-
-
-def any_running(store: Store) -> bool:
-    """Return whether a run might need sweeping; only then are the plugins loaded."""
-    from rlvit.registry.queries import list_runs
-
-    states = ("running", "created")
-    return any(list_runs(store.engine, state=s, archived=None, limit=1) for s in states)

@@ -27,13 +27,20 @@ def format_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def show(rows: Sequence[dict[str, Any]], style: str, title: str | None = None) -> None:
-    """Print rows that all have the same keys."""
+def show(
+    rows: Sequence[dict[str, Any]],
+    style: str,
+    title: str | None = None,
+    *,
+    columns: Sequence[str] = (),
+) -> None:
+    """Print rows that all have the same keys; `columns` are the keys where there may be no row."""
     if style == "json":
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False, default=str))
     elif style == "csv":
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+        names = list(rows[0]) if rows else list(columns)
+        writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         click.echo(text.getvalue(), nl=False)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from rlvit.errors import RlvitError, UsageProblem
+from rlvit.home import sqlite_path
 from rlvit.registry.schema import REVISION, VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def _engine(url: str) -> Engine:
         return create_engine(parsed, pool_pre_ping=True)
     if parsed.database in (None, "", ":memory:"):
         raise ArgumentError("a registry is a file, memory forgets")
+    path = sqlite_path(url)
+    if path is not None:  # SQLAlchemy 2.0 leaves %20 as it is, 2.1 reads a space
+        parsed = parsed.set(database=str(path))
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -115,8 +119,8 @@ def _migrate(engine: Engine) -> None:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config, scripts = Config(), str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", scripts.replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     found, sqlite = _revision(engine), engine.url.get_backend_name() == "sqlite"

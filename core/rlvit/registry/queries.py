@@ -135,7 +135,7 @@ def _all(engine: Engine, query: Select[Any]) -> Sequence[Any]:
 
 
 def _records(engine: Engine, query: Any) -> list[RunRecord]:
-    shared = ("method", "task", "protocol", "config", "protocol_settings", "slots", "fingerprint")
+    shared = ("method", "task", "protocol", "protocol_settings", "slots", "fingerprint")
     with Session(engine) as session:
         rows = session.execute(query).unique().all()
         tags: dict[str, dict[str, str]] = {}
@@ -147,6 +147,7 @@ def _records(engine: Engine, query: Any) -> list[RunRecord]:
                 run,
                 RunRecord,
                 tags=tags.get(run.id, {}),
+                config={**experiment.config, **run.bookkeeping},
                 **{name: getattr(experiment, name) for name in shared},
             )
             for run, experiment in rows

@@ -90,6 +90,7 @@ class TransitionRecord:
     to_state: str
     at: float
     reason: str
+    detail: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,7 @@ class Run(Base):
     git_commit: Mapped[str | None] = mapped_column(String(64))
     git_dirty: Mapped[bool | None]
     provenance: Mapped[dict[str, Any]]
+    bookkeeping: Mapped[dict[str, Any]]  # options that cannot change the result
     created_at: Mapped[float]
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
@@ -102,6 +103,7 @@ class Transition(Base):
     to_state: Mapped[str] = mapped_column(String(20))
     at: Mapped[float]
     reason: Mapped[str] = mapped_column(Text)
+    detail: Mapped[dict[str, Any]]  # of an attempt: its command, code and machine
 
 
 class Point(Base):

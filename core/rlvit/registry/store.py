@@ -40,7 +40,8 @@ class NewRun:
     task: str
     protocol: str
     protocol_settings: Mapping[str, Any]
-    config: Mapping[str, Any]
+    config: Mapping[str, Any]  # what decides the result
+    bookkeeping: Mapping[str, Any]  # the other options
     slots: Mapping[str, str]
     fingerprint: str
     seed: int
@@ -127,9 +128,18 @@ class Store:
             session.add(_transition(new.id, 0, None, "created", now, ""))
 
     def move(
-        self, run_id: str, to: str, reason: str = "", *, process: Mapping[str, Any] | None = None
+        self,
+        run_id: str,
+        to: str,
+        reason: str = "",
+        *,
+        process: Mapping[str, Any] | None = None,
+        detail: Mapping[str, Any] | None = None,
     ) -> int:
         """Make one of the legal moves of a run's life and return its attempt.
+
+        A move to `running` brings the identity of its process, and in `detail` the attempt's
+        command, code and machine.
 
         Raises:
             RlvitError: the move is not legal from the run's present state.
@@ -148,7 +158,7 @@ class Store:
             else:
                 run.ended_at = now
                 run.error = reason if to == "failed" else None
-            session.add(_transition(run_id, run.attempt, before, to, now, reason))
+            session.add(_transition(run_id, run.attempt, before, to, now, reason, detail))
             return run.attempt
 
     def beat(self, run_id: str, seconds: float) -> None:
@@ -285,8 +295,20 @@ def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _transition(
-    run_id: str, attempt: int, before: str | None, to: str, at: float, reason: str
+    run_id: str,
+    attempt: int,
+    before: str | None,
+    to: str,
+    at: float,
+    reason: str,
+    detail: Mapping[str, Any] | None = None,
 ) -> schema.Transition:
     return schema.Transition(
-        run_id=run_id, attempt=attempt, from_state=before, to_state=to, at=at, reason=reason
+        run_id=run_id,
+        attempt=attempt,
+        from_state=before,
+        to_state=to,
+        at=at,
+        reason=reason,
+        detail=dict(detail or {}),
     )

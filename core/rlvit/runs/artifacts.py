@@ -42,7 +42,9 @@ class ArtifactShelf:
         lock = FileLock(self.home.locks / f"{kind}-{key[:16]}.lock")
         self._acquire(lock, kind, say, check_stop)
         try:
-            return self._find(kind, key, say) or self._build(kind, key, inputs, build, run_id)
+            return self._find(kind, key, say) or build_artifact(
+                self._folder(kind, key), kind, inputs, build, run_id
+            )
         finally:
             lock.release()
 
@@ -80,31 +82,34 @@ class ArtifactShelf:
         say(f"the shared {kind} is damaged ({reason}); moved to {aside.name} and built again")
         return None
 
-    def _build(
-        self,
-        kind: str,
-        key: str,
-        inputs: Mapping[str, Any],
-        build: Callable[[Path], None],
-        run_id: str,
-    ) -> Artifact:
-        folder = self._folder(kind, key)
-        temporary = folder.with_name(f".{folder.name}")
-        shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process; we hold the lock
-        temporary.mkdir()
-        build(temporary)
-        record = {
-            "kind": kind,
-            "key": key,
-            "sha256": hash_files(temporary),
-            "size": sum(path.stat().st_size for path in temporary.iterdir()),
-            "made_by": run_id,
-            "made_at": time.time(),
-            "inputs": dict(inputs),
-        }
-        write_json(temporary / "artifact.json", record)
-        os.replace(temporary, folder)
-        return read_artifact(folder)
+
+def build_artifact(
+    folder: Path,
+    kind: str,
+    inputs: Mapping[str, Any],
+    build: Callable[[Path], None],
+    run_id: str,
+) -> Artifact:
+    """Build an artifact beside its place and put it there whole; what was there is replaced."""
+    temporary = folder.with_name(f".{folder.name}")
+    shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process
+    temporary.mkdir()
+    build(temporary)
+    for path in temporary.iterdir():
+        path.chmod(0o644)  # some writers make private files; a home may be shared
+    record = {
+        "kind": kind,
+        "key": digest({"kind": kind, **inputs}),
+        "sha256": hash_files(temporary),
+        "size": sum(path.stat().st_size for path in temporary.iterdir()),
+        "made_by": run_id,
+        "made_at": time.time(),
+        "inputs": dict(inputs),
+    }
+    write_json(temporary / "artifact.json", record)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(temporary, folder)
+    return read_artifact(folder)
 
 
 def own_copy(folder: Path) -> Artifact | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvit.contracts import State
-from rlvit.runs.folder import write_json
+from rlvit.runs.folder import gone, write_json
 
 KEPT = 2  # the newest, and the one before it should the newest be damaged
 
@@ -37,20 +37,30 @@ class Checkpoints:
         self._damaged: set[int] = set()
 
     def save(self, stage: str, step: int, watermarks: Mapping[str, int], state: State) -> None:
-        """Write a checkpoint; it exists once its JSON file does."""
-        import torch
+        """Write a checkpoint; it exists once its JSON file does.
 
+        Raises:
+            OSError: it cannot be written, such as on a full disk; nothing of it stays.
+            RlvitError: the run's folder is gone.
+        """
+        if not self.folder.is_dir():
+            raise gone(self.folder.parent)
         number = max(self._numbers(), default=0) + 1
-        temporary = self.folder / f".{number:06d}.pt"
-        with open(temporary, "wb") as file:
-            torch.save(_to_plain(state), file)
-            file.flush()
-            os.fsync(file.fileno())
-        info = CheckpointInfo(
-            number, stage, step, _sha256(temporary), temporary.stat().st_size, dict(watermarks)
-        )
-        os.replace(temporary, self.folder / f"{number:06d}.pt")
-        write_json(self.folder / f"{number:06d}.json", asdict(info))
+        temporary, path = self.folder / f".{number:06d}.pt", self.folder / f"{number:06d}.pt"
+        try:
+            _write_state(temporary, state)
+            sha256, size = _sha256(temporary), temporary.stat().st_size
+            info = CheckpointInfo(number, stage, step, sha256, size, dict(watermarks))
+            os.replace(temporary, path)
+            write_json(path.with_suffix(".json"), asdict(info))
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            if not path.with_suffix(".json").exists():
+                path.unlink(missing_ok=True)
+            raise
+        self._remove_old()
+
+    def _remove_old(self) -> None:
         sound = sorted(set(self._numbers()) - self._damaged)
         for old in set(self._numbers()) - set(sound[-KEPT:]):
             (self.folder / f"{old:06d}.json").unlink(missing_ok=True)
@@ -60,7 +70,8 @@ class Checkpoints:
         """Return the newest sound checkpoint, saying which damaged ones were passed over."""
         import torch
 
-        for number in sorted(self._numbers(), reverse=True):
+        numbers = sorted(self._numbers(), reverse=True)
+        for number in numbers:
             path = self.folder / f"{number:06d}.pt"
             try:
                 info = CheckpointInfo(**json.loads(path.with_suffix(".json").read_text()))
@@ -70,7 +81,10 @@ class Checkpoints:
                 return info, _from_plain(state)
             except (OSError, ValueError, TypeError, RuntimeError, pickle.PickleError) as problem:
                 reason = str(problem).partition("\n")[0]
-                say(f"checkpoint {path.name} is damaged ({reason}); using the one before it")
+                instead = (
+                    "there is no other" if number == numbers[-1] else "using the one before it"
+                )
+                say(f"checkpoint {path.name} is damaged ({reason}); {instead}")
                 self._damaged.add(number)
         return None
 
@@ -81,6 +95,21 @@ class Checkpoints:
 
     def _numbers(self) -> list[int]:
         return [int(path.stem) for path in self.folder.glob("[0-9]*.json")]
+
+
+def _write_state(path: Path, state: State) -> None:
+    """Write a state to the disk itself; raises OSError."""
+    import torch
+
+    with open(path, "wb") as file:
+        try:
+            torch.save(_to_plain(state), file)
+        except RuntimeError as problem:
+            if isinstance(problem.__context__, OSError):  # what the disk said; torch hides it
+                raise problem.__context__ from None
+            raise
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sha256(path: Path) -> str:

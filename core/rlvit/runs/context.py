@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlvit.contracts import Artifact, Episode, Measurement, Policy, StageProgress, State
 from rlvit.errors import Interrupted
-from rlvit.runs.artifacts import ArtifactShelf, copy_artifact, own_copy
+from rlvit.runs.artifacts import ArtifactShelf, build_artifact, copy_artifact, own_copy
 from rlvit.runs.checkpoint import Checkpoints
 from rlvit.runs.display import Display
 from rlvit.runs.folder import RunFolder
@@ -58,14 +58,13 @@ class TrainingContext:
         stop: StopFlag,
         found: tuple[str, State] | None,
         used: Callable[[Artifact], None],
-        results: dict[tuple[str, int], Measurement],
     ) -> None:
         import torch
 
         self.task, self.protocol, self.seed = plan.task, plan.protocol, plan.seed
         self.device = torch.device(plan.device)
         self.folder: Path = folder.path
-        self._run_id, self._plan, self._results = run_id, plan, results
+        self._run_id, self._plan = run_id, plan
         self._files, self._recorder, self._checkpoints = folder, recorder, checkpoints
         self._shelf, self._display, self._stop = shelf, display, stop
         self._found, self._used = found, used
@@ -141,6 +140,13 @@ class TrainingContext:
             copy_artifact(found, self.folder / "artifacts")
         return found
 
+    def keep(self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Artifact:
+        """Build an artifact that is this run's alone, in its own folder."""
+        folder = self.folder / "artifacts" / kind
+        kept = build_artifact(folder, kind, inputs, build, self._run_id)
+        self._used(kept)
+        return kept
+
     def stage(self, name: str, total: int, unit: str) -> StageProgress:
         """Begin a stage of the run."""
         self._files.log(f"stage {name}: {total} {unit}")
@@ -157,8 +163,7 @@ class TrainingContext:
 
         def sink(episode: Episode) -> None:
             self._recorder.episode(step, episode)
-            guarded.episodes = episode.index + 1
-            progress.update(guarded.episodes, score=episode.score)
+            guarded.ended(episode)
 
         seed = self._stream("evaluate", None)
         measured = self._plan.evaluator.measure(guarded, self.task, self.protocol, seed, sink)
@@ -169,7 +174,6 @@ class TrainingContext:
         """Record further results."""
         for measurement in measurements:
             self._recorder.result(step, measurement)
-            self._results[measurement.metric, step] = measurement
 
     def say(self, text: str) -> None:
         """Tell the user something, and keep it in the run's log."""
@@ -182,7 +186,12 @@ class _Watched:
 
     def __init__(self, policy: Policy, stop: StopFlag, progress: StageProgress) -> None:
         self._policy, self._stop, self._progress = policy, stop, progress
-        self.episodes = self._steps = 0
+        self._episodes = self._steps = 0
+        self._shown: dict[str, float] = {}
+
+    def ended(self, episode: Episode) -> None:
+        self._episodes, self._shown = episode.index + 1, {"score": episode.score}
+        self._progress.update(self._episodes, **self._shown)
 
     def begin(self) -> None:
         self._policy.begin()
@@ -191,5 +200,5 @@ class _Watched:
     def act(self, frame: NDArray[np.uint8]) -> int:
         self._stop.check()
         self._steps += 1
-        self._progress.update(self.episodes, step=self._steps)
+        self._progress.update(self._episodes, **self._shown, step=self._steps)
         return self._policy.act(frame)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from rlvit.runs.plan import resolve_threads
 from rlvit.specs import StageCost
 
 EFFICIENCY = 0.6  # share of the measured matrix speed that whole training stages were seen to reach
 
 
 def device_speed(device: str, threads: int) -> float:
-    """Return the fp32 matrix speed of a device in FLOP/s, measured in about 0.1 s."""
+    """Return the fp32 matrix speed of a device in FLOP/s, measured in about 0.1 s.
+
+    Threads beyond the processors that this process may use add nothing.
+    """
     import torch
 
     before = torch.get_num_threads()
@@ -22,7 +26,8 @@ def device_speed(device: str, threads: int) -> float:
         best = min(_seconds(matrix) for _ in range(10))
     finally:
         torch.set_num_threads(before)
-    return 2.0 * size**3 / best * (threads if device == "cpu" else 1)
+    useful = min(threads, resolve_threads(None)) if device == "cpu" else 1
+    return 2.0 * size**3 / best * useful
 
 
 def _seconds(matrix: object) -> float:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
 from rlvit.catalog import Catalog
-from rlvit.config import flat
+from rlvit.config import bookkeeping, identity
 from rlvit.contracts import Artifact, Measurement, RunView
 from rlvit.errors import Interrupted, RlvitError
 from rlvit.home import Home
@@ -32,6 +32,7 @@ from rlvit.runs.events import hear_signals, tell, tell_strictly
 from rlvit.runs.folder import RunFolder, write_json
 from rlvit.runs.plan import Plan, Request, make_plan
 from rlvit.runs.recorder import Recorder, absorb
+from rlvit.specs import digest
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class RunOutcome:
     name: str
     state: str
     folder: Path
-    seconds: float
+    seconds: float  # from the start of this attempt to its end
+    computed: float  # seconds, over all attempts
+    attempt: int
     results: tuple[Measurement, ...]
     error: str | None = None
 
@@ -53,8 +56,8 @@ def start(catalog: Catalog, home: Home, plan: Plan, display: Display) -> RunOutc
     Raises:
         RlvitError: the registry cannot be used, or a plugin refused the run.
     """
+    store = Store(home.registry_url)  # first: a bad URL must leave nothing behind
     home.create()
-    store = Store(home.registry_url)
     try:
         sweep(catalog, home, store)
         new, diff = _describe(home, plan)
@@ -90,7 +93,6 @@ def resume(
         if not folder.path.is_dir():
             raise RlvitError(f"run {record.id} has no folder {folder.path}: it cannot be resumed.")
         plan = _plan_again(catalog, record, threads)
-        _note_changes(record, plan, folder, display)
         store.declare_metrics(catalog.metrics.values())
         with _claim(home, record.id):
             store.relocate(record.id, str(folder.path))  # the home may have been moved
@@ -195,7 +197,8 @@ def _describe(home: Home, plan: Plan) -> tuple[NewRun, str]:
         task=plan.task.name,
         protocol=plan.protocol.name,
         protocol_settings=dict(plan.protocol.settings),
-        config=flat(plan.config),
+        config=identity(plan.config),
+        bookkeeping=bookkeeping(plan.config),
         slots=plan.slots,
         fingerprint=plan.fingerprint,
         seed=plan.seed,
@@ -208,18 +211,24 @@ def _describe(home: Home, plan: Plan) -> tuple[NewRun, str]:
     return new, diff
 
 
-def _note_changes(record: RunRecord, plan: Plan, folder: RunFolder, display: Display) -> None:
-    """Say what will keep the rest of a run from being what it would have been."""
-    code, _ = provenance.code_state(_source(plan))
-    before, now = record.git_commit, code["git_commit"]
-    notes = []
-    if before != now:
-        notes.append(f"the code was at commit {before} when this run began and is now at {now}")
-    if plan.threads != record.provenance["threads"]:
-        notes.append(f"it had {record.provenance['threads']} threads and now has {plan.threads}")
-    for note in notes:
-        folder.log(f"note: {note}")
-        display.say(f"note: {note}; the result may differ from an unbroken run's")
+def _circumstances(plan: Plan) -> dict[str, Any]:
+    """Return what an attempt runs with: its command, code, versions and machine."""
+    code, diff = provenance.code_state(_source(plan))
+    machine = provenance.machine(plan.device, plan.threads)
+    return {**code, "git_diff": digest(diff), **machine}
+
+
+def _note_changes(
+    store: Store, record: RunRecord, now: Mapping[str, Any], say: Callable[[str], None]
+) -> None:
+    """Say what may keep the rest of a run from being what it would have been."""
+    begun = [t for t in queries.transitions(store.engine, record.id) if t.to_state == "running"]
+    before = begun[-2].detail if len(begun) > 1 else {}  # the last one is this attempt
+    for name in ("git_commit", "git_diff", "python", "packages", "cpu", "gpu", "threads"):
+        if name in before and before[name] != now[name]:
+            short = name in ("packages", "git_diff")
+            change = "" if short else f" ({before[name]} before, {now[name]} now)"
+            say(f"note: {name} changed since the last attempt{change}: results may differ by it")
 
 
 def _source(plan: Plan) -> Path | None:
@@ -268,7 +277,12 @@ def _carry_out(
         display.say(text)
 
     begun = time.monotonic()
-    attempt = store.move(run_id, "running", process=provenance.process_identity())
+    before, detail = queries.find_run(store.engine, run_id), _circumstances(plan)
+    identity = provenance.process_identity()
+    attempt = store.move(run_id, "running", process=identity, detail=detail)
+    if not fresh:
+        _note_changes(store, before, detail, say)
+    mirror(store, home, run_id)
     folder.open()
     history = partial(folder.logged_before, folder.rows["metrics"])
     view = view_of(store, home, run_id, metrics=catalog.metrics, say=say, history=history)
@@ -283,7 +297,11 @@ def _carry_out(
     )
     checkpoints = Checkpoints(folder.path / "checkpoint")
     stop = StopFlag()
-    results: dict[tuple[str, int], Measurement] = {}
+
+    def use(artifact: Artifact) -> None:
+        role = "made" if artifact.made_by == run_id else "used"
+        store.add_artifact(run_id, artifact, role)
+        mirror(store, home, run_id)
 
     def train() -> None:
         found = None if fresh else checkpoints.load(say)
@@ -301,33 +319,41 @@ def _carry_out(
             display=display,
             stop=stop,
             found=None if found is None else (found[0].stage, found[1]),
-            used=lambda artifact: store.add_artifact(
-                run_id, artifact, "made" if artifact.made_by == run_id else "used"
-            ),
-            results=results,
+            used=use,
         )
         plan.method.train(context, plan.config)
 
     ending = _outcome_of(train, plan, stop, folder, say)
     try:
         recorder.close()
+        folder.log(f"{ending.state} {ending.reason}".strip())
         store.move(run_id, ending.state, ending.reason)
         if ending.state == "completed":
             checkpoints.remove()
-        folder.log(f"{ending.state} {ending.reason}".strip())
         mirror(store, home, run_id)
         ended = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
         tell(catalog, "rlvit_run_ended", say, run=ended)
-    except SQLAlchemyError as problem:
+        computed = queries.find_run(store.engine, run_id).seconds
+    except (SQLAlchemyError, OSError) as problem:
+        cause = f"{ending.error}; then " if ending.error else ""
+        reason = str(problem).partition("\n")[0]
         raise RlvitError(
-            f"run {run_id} is {ending.state}, but the registry cannot be written "
-            f"({str(problem).splitlines()[0]}); its folder {folder.path} is complete."
+            f"run {run_id}: {cause}its end could not be recorded: {reason}"
         ) from problem
     finally:
         folder.close()
         display.close()
-    seconds, measured = time.monotonic() - begun, tuple(results.values())
-    return RunOutcome(run_id, view.name, ending.state, folder.path, seconds, measured, ending.error)
+    return RunOutcome(
+        run_id,
+        view.name,
+        ending.state,
+        folder.path,
+        time.monotonic() - begun,
+        computed,
+        attempt,
+        ended.results,
+        ending.error,
+    )
 
 
 @dataclass(frozen=True)
@@ -360,7 +386,8 @@ def _outcome_of(
     except RlvitError as problem:
         return _Ending("failed", str(problem), str(problem))
     except (Exception, SystemExit) as problem:
-        folder.log(traceback.format_exc())
+        with contextlib.suppress(OSError, RlvitError):  # a full disk, or a folder that is gone
+            folder.log(traceback.format_exc())
         reason = f"{type(problem).__name__}: {problem}".partition("\n")[0]
         where = f"the traceback is in {folder.path / 'log.txt'}"
         return _Ending("failed", reason, f"{reason} ({where})")

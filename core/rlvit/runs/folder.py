@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -11,25 +12,39 @@ from pathlib import Path
 from typing import Any
 
 from rlvit.contracts import LoggedRow
+from rlvit.errors import RlvitError
 
 STREAMS = ("metrics", "episodes", "results")
 ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees either the old content or the whole new one."""
+    """Write a file so that a reader sees either the old content or the whole new one.
+
+    Raises:
+        OSError: it cannot be written; the old content stays, and nothing else.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file atomically, for people to read."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
     write_atomically(path, text.encode() + b"\n")
+
+
+def gone(path: Path) -> RlvitError:
+    """Return the error of a run whose folder was removed or moved away."""
+    return RlvitError(f"the folder {path} of this run is gone.")
 
 
 class RunFolder:
@@ -68,11 +83,32 @@ class RunFolder:
         self._files.clear()
 
     def append(self, stream: str, value: Mapping[str, Any]) -> int:
-        """Add a line to a stream and return its row number."""
-        os.write(self._files[stream], f"{ENCODE(value)}\n".encode())
+        """Add a line to a stream and return its row number.
+
+        Raises:
+            OSError: the disk did not take it; the stream is as it was before.
+        """
+        data = f"{ENCODE(value)}\n".encode()
+        taken = os.write(self._files[stream], data)
+        if taken < len(data):
+            _write_rest(self._files[stream], data, taken)
         row = self.rows[stream]
         self.rows[stream] = row + 1
         return row
+
+    def check(self) -> None:
+        """Make sure that the open streams are still the files of this folder.
+
+        Raises:
+            RlvitError: the folder was removed or moved away.
+        """
+        for stream, descriptor in self._files.items():
+            try:
+                there = os.stat(self.path / f"{stream}.jsonl")
+            except OSError:
+                raise gone(self.path) from None
+            if not os.path.samestat(there, os.fstat(descriptor)):
+                raise gone(self.path)
 
     def sync(self) -> None:
         """Have the streams on the disk itself, so that a checkpoint never outlives its rows."""
@@ -97,14 +133,13 @@ class RunFolder:
     def supersede(self, attempt: int, watermarks: Mapping[str, int]) -> None:
         """Mark the rows behind the watermarks as made again by `attempt`; nothing is removed."""
         line = {"attempt": attempt, "from": dict(watermarks), "to": dict(self.rows)}
-        with open(self.path / "superseded.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        lines = [json.dumps(mark) for _, mark in self.read("superseded")] + [json.dumps(line)]
+        write_atomically(self.path / "superseded.jsonl", ("\n".join(lines) + "\n").encode())
 
     def read_live(self, stream: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the rows of a stream that no later attempt made again."""
-        path = self.path / "superseded.jsonl"
-        marks = [json.loads(line) for line in path.open()] if path.exists() else []
-        spans = [(mark["from"][stream], mark["to"][stream]) for mark in marks]
+        marks = self.read("superseded")
+        spans = [(mark["from"][stream], mark["to"][stream]) for _, mark in marks]
         for row, line in self.read(stream):
             if not any(start <= row < end for start, end in spans):
                 yield row, line
@@ -121,7 +156,24 @@ class RunFolder:
         return rows
 
     def log(self, text: str) -> None:
-        """Add a line to log.txt with the time (UTC)."""
+        """Add a line to log.txt with the time (UTC).
+
+        A folder that is gone takes no more lines; that ends the run by `check`, not here, where
+        the run's failure itself is written down.
+        """
         stamp = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
-        with open(self.path / "log.txt", "a", encoding="utf-8") as file:
+        with (
+            contextlib.suppress(FileNotFoundError),
+            open(self.path / "log.txt", "a", encoding="utf-8") as file,
+        ):
             file.write(f"{stamp} {text}\n")
+
+
+def _write_rest(descriptor: int, data: bytes, taken: int) -> None:
+    """Write what one `os.write` left over; raises OSError with nothing of `data` left behind."""
+    try:
+        while taken < len(data):
+            taken += os.write(descriptor, data[taken:])
+    except OSError:
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size - taken)
+        raise

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 from rlvit.catalog import Catalog
-from rlvit.config import MethodConfig, flat, resolve
+from rlvit.config import MethodConfig, identity, resolve
 from rlvit.errors import UsageProblem
 from rlvit.manager import PluginInfo
 from rlvit.specs import (
@@ -73,8 +74,8 @@ class Plan:
             {
                 "method": self.method.name,
                 "task": self.task.name,
-                "protocol": dict(self.protocol.settings),
-                "config": flat(self.config),
+                "protocol": [self.protocol.name, dict(self.protocol.settings)],
+                "config": identity(self.config),
                 "slots": self.slots,
             }
         )
@@ -95,8 +96,10 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
     Raises:
         UsageProblem: anything in it cannot be.
     """
+    check_types(request)
     entry = catalog.entry("method", request.plugin)
     method: MethodSpec = entry.spec
+    check_text(method.task_kind, request.task, optional=True)
     if request.task is None:
         raise UsageProblem(f"{method.name} needs a {method.task_kind}: give --{method.task_kind}.")
     task = catalog.task(request.task, method.task_kind)
@@ -104,7 +107,7 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
     preset = method.preset(request.preset or default_preset(device))
     protocol = task.protocol(request.protocol or preset.protocol)
     config = resolve(method.config, preset.values, request.values)
-    method.check(config, task)
+    config = method.adapt(config, task)
     if not 0 <= request.seed < 2**31:  # what an integer column holds
         raise UsageProblem(f"--seed {request.seed}: should be 0 or more and less than 2**31.")
     if request.name == "latest":
@@ -118,13 +121,53 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
         config=config,
         parts=catalog.parts(method, request.slots),
         evaluator=catalog.entry("evaluator", task.evaluator).spec,
-        seed=request.seed,
+        seed=int(request.seed),
         name=request.name,
         note=request.note,
         tags=dict(request.tags),
         device=device,
         threads=resolve_threads(request.threads),
     )
+
+
+def check_types(request: Request) -> None:
+    """Refuse what the Python API was given and the command line could not give.
+
+    Raises:
+        UsageProblem: an argument, which the message names, has the wrong type.
+    """
+    for name in ("plugin", "note", "device"):
+        check_text(name, getattr(request, name))
+    for name in ("preset", "protocol", "name"):
+        check_text(name, getattr(request, name), optional=True)
+    for name in ("seed", "threads"):
+        value = getattr(request, name)
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if not whole and not (name == "threads" and value is None):
+            raise UsageProblem(f"{name}: expected a whole number, got {value!r}.")
+    for name in ("slots", "tags"):
+        pairs = getattr(request, name)
+        if not isinstance(pairs, Mapping):
+            raise UsageProblem(f"{name}: expected a mapping of text to text, got {pairs!r}.")
+        for key, value in pairs.items():
+            check_text(f"a key of {name}", key)
+            check_text(f"{name}[{key!r}]", value)
+
+
+def check_text(name: str, value: object, *, optional: bool = False) -> None:
+    """Refuse what is no text, or no text that a database could hold.
+
+    Raises:
+        UsageProblem: it is not; the message names the argument.
+    """
+    if value is None and optional:
+        return
+    if not isinstance(value, str):
+        raise UsageProblem(f"{name}: expected text, got {value!r}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageProblem(f"{name}: {value!a} is not UTF-8 text.") from None
 
 
 def default_preset(device: str) -> str:
@@ -166,4 +209,4 @@ def resolve_threads(threads: int | None) -> int:
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if threads is not None and threads < 1:
         raise UsageProblem(f"--threads {threads}: should be 1 or more.")
-    return threads or available or 1
+    return int(threads or available or 1)

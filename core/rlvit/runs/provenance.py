@@ -7,15 +7,20 @@ import os
 import platform
 import shlex
 import socket
+import stat
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+BOOT_TOLERANCE = 2.0  # seconds: the clock that the boot time comes from is corrected now and then
 REMOTE_SILENCE = 600.0  # seconds without a heartbeat: a run on another host counts as dead
+NEW_FILE = 2**20  # bytes of an untracked file that are kept
+NEW_FILES = 2**23  # characters of all of them
+NAMED = 10_000  # untracked files in the difference
 
 
 def source_tree(file: str | None) -> Path | None:
@@ -26,40 +31,99 @@ def source_tree(file: str | None) -> Path | None:
     top = _git(folder, "rev-parse", "--show-toplevel")
     if not top or _git(folder, "ls-files", "--error-unmatch", Path(file).name) is None:
         return None
-    return Path(top.strip())
+    return Path(os.fsdecode(top.removesuffix(b"\n")))
 
 
 def code_state(tree: Path | None) -> tuple[dict[str, Any], str]:
     """Return the commit and dirty flag of a work tree, and its difference from the commit as text.
 
-    New files that git does not track yet are part of the difference.
+    New files that git does not track yet are part of the difference; those that are binary or too
+    large are named in it. The flag is None, unknown, if git failed.
     """
     if tree is None:
         return {"git_commit": None, "git_dirty": None, "git_tree": None}, ""
     commit = _git(tree, "rev-parse", "HEAD")
-    diff = _git(tree, "diff", "HEAD", "--binary") or ""
-    for name in (_git(tree, "ls-files", "--others", "--exclude-standard") or "").splitlines():
-        diff += _git(tree, "diff", "--no-index", "--", os.devnull, name, accept=(0, 1)) or ""
+    changes = _git(tree, "diff", "HEAD", "--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+    listed = _git(tree, "ls-files", "--others", "--exclude-standard", "-z")
+    names = [name for name in (listed or b"").split(b"\0") if name]
+    known = not (commit is None or changes is None or listed is None)
     return {
-        "git_commit": commit.strip() if commit else None,
-        "git_dirty": bool(diff),
+        "git_commit": commit.decode().strip() if commit else None,
+        "git_dirty": bool(changes or names) if known else None,
         "git_tree": str(tree),
-    }, diff
+    }, (changes or b"").decode(errors="replace") + _new_files(tree, names)
 
 
-def _git(folder: Path, *arguments: str, accept: tuple[int, ...] = (0,)) -> str | None:
+def _new_files(tree: Path, names: Sequence[bytes]) -> str:
+    """Return untracked files as a patch that makes them; what is left out is named."""
+    pieces: list[str] = []
+    left, unnamed = NEW_FILES, 0
+    for name in names:
+        piece = _new_file(tree, name) if left > 0 else None
+        if piece is None or len(piece) > left:
+            piece = f"# untracked, not copied: {_quoted(b'', name)}{_size(tree, name)}\n"
+            if len(pieces) >= NAMED:
+                unnamed += 1
+                continue
+        else:
+            left -= len(piece)
+        pieces.append(piece)
+    return "".join(pieces) + (f"# and {unnamed} more untracked files\n" if unnamed else "")
+
+
+def _new_file(tree: Path, name: bytes) -> str | None:
+    """Return a new file as git would show it, or None: it is large, no text or cannot be read."""
+    path = tree / os.fsdecode(name)
+    try:
+        found = path.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            mode, text = "120000", os.fsencode(os.readlink(path)).decode()
+        elif not stat.S_ISREG(found.st_mode) or found.st_size > NEW_FILE:
+            return None
+        else:
+            mode = "100755" if found.st_mode & 0o100 else "100644"
+            text = path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if "\0" in text:
+        return None
+    old, new = _quoted(b"a/", name), _quoted(b"b/", name)
+    head = f"diff --git {old} {new}\nnew file mode {mode}\n"
+    if not text:
+        return head
+    lines = text.removesuffix("\n").split("\n")
+    body = "".join(f"+{line}\n" for line in lines)
+    end = "" if text.endswith("\n") else "\\ No newline at end of file\n"
+    tab = "\t" if " " in new else ""  # else the name would end at the space
+    return f"{head}--- /dev/null\n+++ {new}{tab}\n@@ -0,0 +1,{len(lines)} @@\n{body}{end}"
+
+
+def _size(tree: Path, name: bytes) -> str:
+    try:
+        return f" ({(tree / os.fsdecode(name)).lstat().st_size:,} bytes)"
+    except OSError:
+        return ""
+
+
+def _quoted(prefix: bytes, name: bytes) -> str:
+    """Return a name as git writes it in a patch."""
+    plain = [chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:03o}" for b in prefix + name]
+    text = "".join(plain)
+    return f'"{text}"' if any(len(part) > 1 for part in plain) else text
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """Return what git writes, or None if it failed."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
+            ["git", "--no-optional-locks", "-C", str(folder), *arguments],
             capture_output=True,
-            text=True,
-            errors="replace",
             timeout=30,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout if done.returncode in accept else None
+    return done.stdout if done.returncode == 0 else None
 
 
 def machine(device: str, threads: int) -> dict[str, Any]:
@@ -107,10 +171,15 @@ def process_identity() -> dict[str, Any]:
 
 
 def is_alive(identity: Mapping[str, Any], heartbeat_at: float | None, now: float) -> bool:
-    """Return whether the process lives; on another host, whether its heart beat lately."""
+    """Return whether the process lives; on another host, whether its heart beat lately.
+
+    After a restart of the machine the same number is another process.
+    """
     if identity.get("host") != socket.gethostname():
         return heartbeat_at is not None and now - heartbeat_at < REMOTE_SILENCE
     try:
+        if abs(psutil.boot_time() - identity["boot"]) > BOOT_TOLERANCE:
+            return False
         process = psutil.Process(identity["pid"])
         same = abs(process.create_time() - identity["started"]) < 1.0
         return bool(same and process.status() != psutil.STATUS_ZOMBIE)

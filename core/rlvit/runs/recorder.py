@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from rlvit.contracts import Episode, LoggedRow, Measurement
-from rlvit.errors import UnknownName
+from rlvit.errors import RlvitError, UnknownName
 from rlvit.registry.store import PointRow, Store, finite
 from rlvit.runs.folder import RunFolder
 from rlvit.specs import MetricDef
@@ -78,6 +78,7 @@ class Recorder:
         self._thread = threading.Thread(target=self._work, name="rlvit-recorder", daemon=True)
         self._beat_at = time.monotonic()
         self._complained = False
+        self._problem: RlvitError | None = None  # found by a flush, raised by the next call
 
     def start(self, resume_from: Mapping[str, int] | None = None) -> None:
         """Begin. On resume, `resume_from` gives the watermarks of the checkpoint.
@@ -96,7 +97,10 @@ class Recorder:
 
         Raises:
             UnknownName: a metric was not declared by any plugin.
+            RlvitError: the last flush found that the run's folder is gone.
         """
+        if self._problem is not None:
+            raise self._problem
         # Runs every step of a fast loop: whole-row checks, and no objects that can be made later.
         if not values.keys() <= self.metrics.keys():
             raise UnknownName("metric", min(values.keys() - self.metrics.keys()), self.metrics)
@@ -109,7 +113,8 @@ class Recorder:
         self._pending.append((row, step, now, plain))
 
     def episode(self, step: int, episode: Episode) -> None:
-        """Record an evaluation episode."""
+        """Record an evaluation episode; raises RlvitError once the run's folder is gone."""
+        self.check()
         line = {
             "attempt": self.attempt,
             "step": step,
@@ -125,7 +130,9 @@ class Recorder:
 
         Raises:
             UnknownName: its metric was not declared by any plugin.
+            RlvitError: the run's folder is gone.
         """
+        self.check()
         if measurement.metric not in self.metrics:
             raise UnknownName("metric", measurement.metric, self.metrics)
         line = {
@@ -139,11 +146,20 @@ class Recorder:
         row = self.folder.append("results", line)
         self._results.append({**line, "row": row})
 
+    def check(self) -> None:
+        """Make sure that what is recorded arrives: raises RlvitError once the folder is gone."""
+        self.folder.check()
+
     def flush(self) -> None:
         """Hand everything that waits to the registry and the trackers.
 
-        A registry that cannot be reached is said once; the rows wait and are tried again.
+        A registry that cannot be reached is said once; the rows wait and are tried again. A folder
+        that is gone is remembered, and raised by the next call that records something.
         """
+        try:
+            self.check()
+        except RlvitError as problem:
+            self._problem = problem
         with self._flushing:
             waiting = self._pending[:]  # the same list stays: another thread may be appending
             del self._pending[: len(waiting)]
@@ -170,11 +186,6 @@ class Recorder:
     def _work(self) -> None:
         while not self._stop.wait(FLUSH_SECONDS):
             self.flush()
-
-    def _beat(self) -> None:
-        now = time.monotonic()
-        self.store.beat(self.run_id, now - self._beat_at)
-        self._beat_at = now
 
     def _thin(self, rows: Sequence[LoggedRow]) -> None:
         for row in rows:

@@ -31,6 +31,7 @@ def new_run(run_id: str, folder: Path | str = "nowhere", **more: Any) -> NewRun:
         "protocol": "brief",
         "protocol_settings": {"episodes": 2},
         "config": {"steps": 3},
+        "bookkeeping": {},
         "slots": {},
         "fingerprint": "f" * 64,
         "seed": 0,

@@ -6,11 +6,13 @@ import itertools
 import math
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +46,25 @@ connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("BEGIN EXCLUSIVE")
 print("locked", flush=True)
 sys.stdin.read()
+"""
+
+KILLED_WHILE_MAKING = """
+import os, signal, sys
+from pathlib import Path
+
+from mlflow.store.db import utils
+from rlvit_mlflow import writer
+
+def killed(engine):
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE webhooks (id INTEGER)")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO webhooks VALUES (1)")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+utils._upgrade_db = killed
+home = Path(sys.argv[1])
+writer._make_store(home / "runs" / "mlflow.db", writer.artifact_root(home))
 """
 
 
@@ -281,6 +302,80 @@ def test_two_processes_on_a_fresh_home_end_up_in_one_sound_store(
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def test_a_process_killed_while_it_makes_the_store_spoils_nothing_for_the_next_run(
+    tiny: ModuleType, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    killed = subprocess.run([sys.executable, "-c", KILLED_WHILE_MAKING, str(home)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (home / "runs" / ".mlflow.db.making").stat().st_size > 0
+    assert not (home / "runs" / "mlflow.db").exists()
+
+    display = tiny.Rehearsal()
+    outcome = tiny.start(home, display, tiny.make_catalog(mlflow=True), steps=14)
+    assert outcome.state == "completed", outcome.error
+    assert not [text for text in display.said if "MLflow" in text]
+    assert shown(home).info.status == "FINISHED"
+    assert not list((home / "runs").glob(".mlflow.db*"))
+    assert b".making" not in (home / "runs" / "mlflow.db").read_bytes()
+    default = client_of(home).get_experiment("0")
+    assert default.artifact_location == (artifact_root(home) / "0").as_uri()
+
+
+@pytest.mark.parametrize("left", ["", "-journal"])
+def test_what_sqlite_left_of_a_removed_store_is_no_store(
+    tiny: ModuleType, home: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    remains = home / "runs" / f"mlflow.db{left}"
+    remains.write_bytes(b"of another store" if left else b"")
+    assert not writer.store_exists(home)
+    writer._make_store(home / "runs" / "mlflow.db", artifact_root(home))
+    assert writer.store_exists(home)
+    assert client_of(home).get_experiment("0").name == "Default"
+    with sqlite3.connect(home / "runs" / "mlflow.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_run_that_loses_the_store_says_so_in_a_line_and_the_next_run_makes_a_new_one(
+    tiny: ModuleType,
+    tracked_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 36_000.0)  # whoever waits for it never ends
+    store = tracked_home / "runs" / "mlflow.db"
+
+    def lose(stage: str, done: int) -> None:
+        if (stage, done) == ("learn", 20):
+            client = client_of(tracked_home)
+            while True:
+                every = [e.experiment_id for e in client.search_experiments()]
+                if any(run.data.params for run in client.search_runs(every)):
+                    break
+                time.sleep(0.05)
+            store.unlink()
+
+    display = tiny.Rehearsal(lose)
+    outcome = tiny.start(tracked_home, display, tiny.make_catalog(mlflow=True))
+    assert outcome.state == "completed", outcome.error
+    about = [text for text in display.said if "MLflow" in text]
+    assert len(about) == 1, display.said
+    assert f"MLflow's store {store} is gone" in about[0]
+    assert "the next attempt or run makes a new store" in about[0]
+    printed = "".join(capfd.readouterr())
+    assert "Traceback" not in printed
+    assert "ERROR" not in printed
+
+    display = tiny.Rehearsal()
+    tiny.start(tracked_home, display, tiny.make_catalog(mlflow=True), steps=14, seed=1)
+    assert not [text for text in display.said if "MLflow" in text]
+    assert (shown(tracked_home).info.status, shown(tracked_home).data.params["seed"]) == (
+        "FINISHED",
+        "1",
+    )
+
+
 @pytest.fixture
 def view(tiny: ModuleType, unbroken: Any, tracked_home: Path) -> Any:
     """A completed run as event hooks see it, in a home with an empty store."""
@@ -315,6 +410,83 @@ def test_a_run_whose_params_failed_at_first_has_them_after_the_retry(
     run = shown(view.home)
     assert run.info.status == "FINISHED"
     assert run.data.params["steps"] == str(view.config["steps"])
+
+
+def begun(it: Writer) -> Writer:
+    """Wait until a writer has made or found its run."""
+    while it._client is None:
+        time.sleep(0.02)
+    return it
+
+
+def remove(store: Path, empty: Path) -> None:
+    """Remove a store."""
+    store.unlink()
+
+
+def replace_by_another(store: Path, empty: Path) -> None:
+    """Put an empty store in the place of a store."""
+    shutil.copy(empty, store.with_name("fresh"))
+    os.replace(store.with_name("fresh"), store)
+
+
+def forget_runs(store: Path, empty: Path) -> None:
+    """Remove every run from a store."""
+    with sqlite3.connect(store) as connection:
+        for table in ("params", "tags", "metrics", "latest_metrics", "runs"):
+            connection.execute(f"DELETE FROM {table}")
+
+
+@pytest.mark.parametrize("lose", [remove, replace_by_another, forget_runs])
+def test_a_writer_whose_run_is_gone_says_so_once_and_gives_up(
+    view: Any,
+    empty_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    lose: Callable[[Path, Path], None],
+) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 36_000.0)
+    monkeypatch.setattr(writer, "RETRY", 36_000.0)
+    said: list[str] = []
+    it = begun(Writer(replace(view, say=said.append)))
+    lose(view.home / "runs" / "mlflow.db", empty_store)
+    it.add([LoggedRow(i, i, 1e9 + i, {"train/loss": 1.0}) for i in range(10)])
+    it._thread.join()  # long before the run ends
+    it.finish(view)
+    (line,) = said
+    assert "gone" in line or "no longer has this run" in line
+    assert "The registry and the run's folder have everything" in line
+    assert "\n" not in line
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_the_end_of_a_run_does_not_wait_for_a_store_that_cannot_be_mended(
+    view: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = view.home / "runs" / "mlflow.db"
+    store.unlink()
+    with sqlite3.connect(store) as connection:
+        connection.execute("CREATE TABLE webhooks (id INTEGER)")
+    monkeypatch.setattr(writer, "PATIENCE", 36_000.0)
+    said: list[str] = []
+    it = Writer(replace(view, say=said.append))
+    it.finish(view)
+    it._thread.join()
+    assert said == [
+        "MLflow cannot be written (table webhooks already exists); the run goes on without it."
+    ]
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_stopped_run_does_not_wait_for_a_locked_store(
+    view: Any, locked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PATIENCE", 36_000.0)
+    said: list[str] = []
+    it = Writer(replace(view, say=said.append))
+    it.finish(replace(view, state="interrupted"))
+    it._thread.join()
+    assert said == ["MLflow cannot be written (database is locked); the run goes on without it."]
 
 
 def test_values_that_are_no_numbers_are_counted_and_left_out(view: Any) -> None:

@@ -85,7 +85,7 @@ def test_a_run_killed_at_any_moment_ends_like_an_unbroken_one(
     outcome = tiny.resume(home)
     story = tiny.outcome_of(home, outcome.id)
     # Its autoencoder was there already, so it did not log its training; the rest is the same.
-    for part in ("results", "episodes", "agent", "mae"):
+    for part in ("results", "episodes", "agent", "mae.safetensors", "agent.safetensors"):
         assert story[part] == unbroken.story[part], part
     trained = [row for row in unbroken.story["rows"] if "pretrain/loss" not in row]
     assert story["rows"] == trained

@@ -256,9 +256,12 @@ def outcome_of(home: Path, run_id: str) -> dict[str, Any]:
             for _, line in folder.read_live("metrics")
         ],
         "agent": (home / "agents.txt").read_text().splitlines()[-1],
-        "mae": hashlib.sha256(
-            (folder.path / "artifacts" / "mae" / "mae.safetensors").read_bytes()
-        ).hexdigest(),
+        **{
+            f"{kind}.safetensors": hashlib.sha256(
+                (folder.path / "artifacts" / kind / f"{kind}.safetensors").read_bytes()
+            ).hexdigest()
+            for kind in ("mae", "agent")
+        },
     }
 
 

@@ -12,30 +12,31 @@ import numpy as np
 import pytest
 from ale_py import roms
 
-from rlvit_tasks.atari import FIRE, NOOP, AtariGame, AtariSettings, Step
+from rlvit.contracts import Transition
+from rlvit_tasks.atari import FIRE, NOOP, AtariGame, AtariSettings
 from rlvit_tasks.games import ATARI_100K, Game
 
 TRAIN = AtariSettings(terminal_on_life_loss=True)
 EVALUATE = AtariSettings(terminal_on_life_loss=False)
 
 
-def same(left: Step, right: Step) -> bool:
+def same(left: Transition, right: Transition) -> bool:
     """Whether two steps agree in every bit."""
     return np.array_equal(left.frame, right.frame) and left[1:] == right[1:]
 
 
-def play(game: AtariGame, actions: np.random.Generator, steps: int) -> list[Step]:
+def play(game: AtariGame, actions: np.random.Generator, steps: int) -> list[Transition]:
     """Random steps, with a reset after each end; a reset's frame is kept as a step."""
     trace = []
     for _ in range(steps):
         step = game.step(int(actions.integers(game.action_count)))
         trace.append(step)
         if step.done:
-            trace.append(Step(game.reset(), 0.0, False, False, False, False))
+            trace.append(Transition(game.reset(), 0.0, False, False, False, False))
     return trace
 
 
-def play_until(game: AtariGame, actions: np.random.Generator, field: str) -> Step:
+def play_until(game: AtariGame, actions: np.random.Generator, field: str) -> Transition:
     """Random steps until one has the named flag; the game is left there, not reset."""
     for _ in range(5_000):
         step = game.step(int(actions.integers(game.action_count)))
