@@ -69,8 +69,8 @@ class RunCommand(click.Command):
             formatter.write_dl([(f"--preset {p.name}", p.summary) for p in method.presets])
         formatter.write_paragraph()
         formatter.write_text(
-            "The defaults below are the values of the preset `paper`; `--preset NAME --dry-run` shows "
-            "those of any preset."
+            "The defaults below are the values of the preset `paper`; "
+            "`--preset NAME --dry-run` shows those of any preset."
         )
         for group, rows in by_group.items():
             with formatter.section(group):

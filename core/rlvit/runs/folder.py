@@ -102,7 +102,7 @@ class RunFolder:
         Raises:
             RlvitError: the folder was removed or moved away.
         """
-        for stream, descriptor in self._files.items():
+        for stream, descriptor in list(self._files.items()):
             try:
                 there = os.stat(self.path / f"{stream}.jsonl")
             except OSError:
