@@ -322,6 +322,7 @@ def _carry_out(
             used=use,
         )
         plan.method.train(context, plan.config)
+        recorder.check()  # a folder that vanished must not end as a success
 
     ending = _outcome_of(train, plan, stop, folder, say)
     try:
