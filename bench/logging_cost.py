@@ -33,8 +33,24 @@ def make_recorder(root: Path) -> Recorder:
     folder = RunFolder(root / "run")
     folder.create()
     new = NewRun(
-        *("bench", "bench", "bench", "bench", "0", "bench", "bench", {}, {}, {}, "f" * 64),
-        *(0, "bench", "", str(folder.path), {}, {}),
+        id="bench",
+        name="bench",
+        method="bench",
+        plugin="bench",
+        plugin_version="0",
+        task="bench",
+        protocol="bench",
+        protocol_settings={},
+        config={},
+        bookkeeping={},
+        slots={},
+        fingerprint="f" * 64,
+        seed=0,
+        preset="bench",
+        note="",
+        folder=str(folder.path),
+        provenance={},
+        tags={},
     )
     store.create_run(new)
     attempt = store.move("bench", "running")
