@@ -85,14 +85,8 @@ class Store:
         rows = [asdict(metric) for metric in metrics]
         if rows:
             with self._transaction() as session:
-                session.execute(
-                    self._upsert(
-                        schema.Metric,
-                        rows,
-                        ["name"],
-                        ["unit", "direction", "meaning", "axis", "timing"],
-                    )
-                )
+                replaced = ["unit", "direction", "meaning", "axis", "timing"]
+                self._upsert(session, schema.Metric, rows, ["name"], replaced)
 
     def create_run(self, new: NewRun) -> None:
         """Add a run in the state `created`."""
@@ -105,9 +99,8 @@ class Store:
         experiment["fingerprint"] = fields.pop("fingerprint")
         now = time.time()
         with self._transaction() as session:
-            session.execute(
-                self._upsert(schema.Experiment, [experiment], ["fingerprint"], ["fingerprint"])
-            )
+            same = ["fingerprint"]
+            self._upsert(session, schema.Experiment, [experiment], same, same)
             row = schema.Run(
                 **fields,
                 experiment_id=session.scalar(
@@ -226,12 +219,12 @@ class Store:
         }
         keys = ["kind", "key", "sha256"]
         with self._transaction() as session:
-            session.execute(self._upsert(schema.ArtifactRow, [row], keys, ["path"]))
+            self._upsert(session, schema.ArtifactRow, [row], keys, ["path"])
             found = session.scalar(
                 select(schema.ArtifactRow.id).filter_by(**{key: row[key] for key in keys})
             )
             link = {"run_id": run_id, "artifact_id": found, "role": role}
-            session.execute(self._upsert(schema.Lineage, [link], ["run_id", "artifact_id"], []))
+            self._upsert(session, schema.Lineage, [link], ["run_id", "artifact_id"], [])
 
     def annotate(
         self, run_id: str, *, note: str | None = None, archived: bool | None = None
@@ -273,20 +266,30 @@ class Store:
         keys = [column.name for column in table.__table__.primary_key]
         filled = [row | {"run_id": run_id, "superseded": False} for row in rows]
         with self._transaction() as session:
-            for start in range(0, len(filled), 500):
-                session.execute(self._upsert(table, filled[start : start + 500], keys, []))
+            self._upsert(session, table, filled, keys, [])
 
     def _upsert(
-        self, table: Any, rows: list[dict[str, Any]], keys: list[str], replace: list[str]
-    ) -> Any:
-        """Return an INSERT that replaces the named columns, or nothing, where the row exists."""
+        self,
+        session: Session,
+        table: Any,
+        rows: list[dict[str, Any]],
+        keys: list[str],
+        replace: list[str],
+    ) -> None:
+        """Insert rows; where one exists, replace the named columns, or leave it if none are.
+
+        One statement for all rows: its text is compiled once and kept, and the rows go to the
+        driver as they are, so that a flush does not hold up the thread that trains.
+        """
         inserts: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-        statement = inserts[self.engine.dialect.name](table).values(rows)
-        if not replace:
-            return statement.on_conflict_do_nothing(index_elements=keys)
-        return statement.on_conflict_do_update(
-            index_elements=keys, set_={column: statement.excluded[column] for column in replace}
-        )
+        statement = inserts[self.engine.dialect.name](table.__table__)
+        if replace:
+            statement = statement.on_conflict_do_update(
+                index_elements=keys, set_={name: statement.excluded[name] for name in replace}
+            )
+        else:
+            statement = statement.on_conflict_do_nothing(index_elements=keys)
+        session.connection().execute(statement, rows)
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
