@@ -334,7 +334,7 @@ def _carry_out(
         mirror(store, home, run_id)
         ended = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
         tell(catalog, "rlvit_run_ended", say, run=ended)
-        computed = queries.find_run(store.engine, run_id).seconds
+        return _report(store, ended, ending, time.monotonic() - begun)
     except (SQLAlchemyError, OSError) as problem:
         cause = f"{ending.error}; then " if ending.error else ""
         reason = str(problem).partition("\n")[0]
@@ -344,16 +344,20 @@ def _carry_out(
     finally:
         folder.close()
         display.close()
+
+
+def _report(store: Store, ended: RunView, ending: _Ending, seconds: float) -> RunOutcome:
+    """Return what the caller of a run is told."""
     return RunOutcome(
-        run_id,
-        view.name,
-        ending.state,
-        folder.path,
-        time.monotonic() - begun,
-        computed,
-        attempt,
-        ended.results,
-        ending.error,
+        id=ended.id,
+        name=ended.name,
+        state=ending.state,
+        folder=ended.folder,
+        seconds=seconds,
+        computed=queries.find_run(store.engine, ended.id).seconds,
+        attempt=ended.attempt,
+        results=ended.results,
+        error=ending.error,
     )
 
 
