@@ -15,24 +15,27 @@ from rlvit.runs.context import StopFlag
 
 def tell_strictly(catalog: Catalog, hook: str, **arguments: Any) -> None:
     """Call a run event; a plugin may stop the run by raising."""
-    for info in catalog.plugins.active:
-        if info.name in catalog.problems:
-            continue
+    for name, call in _callers(catalog, hook):
         try:
-            catalog.plugins.caller(info.name, hook)(**arguments)
+            call(**arguments)
         except Exception as problem:
-            raise RlvitError(f"plugin {info.name!r} stopped the run: {problem}") from problem
+            raise RlvitError(f"plugin {name!r} stopped the run: {problem}") from problem
 
 
 def tell(catalog: Catalog, hook: str, say: Callable[[str], None], **arguments: Any) -> None:
     """Call a run event; a plugin that fails is named and the run goes on."""
-    for info in catalog.plugins.active:
-        if info.name in catalog.problems:
-            continue
+    for name, call in _callers(catalog, hook):
         try:
-            catalog.plugins.caller(info.name, hook)(**arguments)
+            call(**arguments)
         except Exception as problem:
-            say(f"plugin {info.name!r} failed in {hook}: {problem}")
+            say(f"plugin {name!r} failed in {hook}: {problem}")
+
+
+def _callers(catalog: Catalog, hook: str) -> Iterator[tuple[str, Callable[..., object]]]:
+    """Yield each working plugin's name and its side of a hook."""
+    for info in catalog.plugins.active:
+        if info.name not in catalog.problems:
+            yield info.name, catalog.plugins.caller(info.name, hook)
 
 
 @contextlib.contextmanager

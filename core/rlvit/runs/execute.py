@@ -69,7 +69,10 @@ def start(catalog: Catalog, home: Home, plan: Plan, display: Display) -> RunOutc
         with _claim(home, new.id):
             store.create_run(new)
             mirror(store, home, new.id)
-            return _carry_out(catalog, home, store, plan, new.id, folder, display, fresh=True)
+            detail = {**new.provenance, "git_diff": digest(diff)}  # looked up once, for both
+            return _carry_out(
+                catalog, home, store, plan, new.id, folder, display, detail, fresh=True
+            )
     finally:
         store.close()
 
@@ -96,7 +99,10 @@ def resume(
         store.declare_metrics(catalog.metrics.values())
         with _claim(home, record.id):
             store.relocate(record.id, str(folder.path))  # the home may have been moved
-            return _carry_out(catalog, home, store, plan, record.id, folder, display, fresh=False)
+            detail = _circumstances(plan)
+            return _carry_out(
+                catalog, home, store, plan, record.id, folder, display, detail, fresh=False
+            )
     finally:
         store.close()
 
@@ -219,10 +225,10 @@ def _circumstances(plan: Plan) -> dict[str, Any]:
 
 
 def _note_changes(
-    store: Store, record: RunRecord, now: Mapping[str, Any], say: Callable[[str], None]
+    store: Store, run_id: str, now: Mapping[str, Any], say: Callable[[str], None]
 ) -> None:
     """Say what may keep the rest of a run from being what it would have been."""
-    begun = [t for t in queries.transitions(store.engine, record.id) if t.to_state == "running"]
+    begun = [t for t in queries.transitions(store.engine, run_id) if t.to_state == "running"]
     before = begun[-2].detail if len(begun) > 1 else {}  # the last one is this attempt
     for name in ("git_commit", "git_diff", "python", "packages", "cpu", "gpu", "threads"):
         if name in before and before[name] != now[name]:
@@ -267,21 +273,24 @@ def _carry_out(
     run_id: str,
     folder: RunFolder,
     display: Display,
+    detail: Mapping[str, Any],
     *,
     fresh: bool,
 ) -> RunOutcome:
-    """Take a run through one attempt. The registry row and the folder exist already."""
+    """Take a run through one attempt, under the circumstances `detail`.
+
+    The registry row and the folder exist already.
+    """
 
     def say(text: str) -> None:
         folder.log(text)
         display.say(text)
 
     begun = time.monotonic()
-    before, detail = queries.find_run(store.engine, run_id), _circumstances(plan)
     identity = provenance.process_identity()
     attempt = store.move(run_id, "running", process=identity, detail=detail)
     if not fresh:
-        _note_changes(store, before, detail, say)
+        _note_changes(store, run_id, detail, say)
     mirror(store, home, run_id)
     folder.open()
     history = partial(folder.logged_before, folder.rows["metrics"])
