@@ -107,7 +107,7 @@ class Straightforward:
 def _block(block: Block, x: Tensor) -> Tensor:
     """Run a pre-LN block on `x` [B, N, D] with materialised attention."""
     attention = block.attn
-    qkv = attention.qkv(block.norm1(x)).view(*x.shape[:2], 3, attention.heads, -1)
+    qkv = attention.qkv(block.norm1(x)).view(*x.shape[:2], 3, attention.num_heads, -1)
     q, k, v = qkv.permute(2, 0, 3, 1, 4)  # 3 x [B, H, N, d]
     share = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1)  # [B, H, N, N]
     x = x + attention.proj((share @ v).transpose(1, 2).reshape(x.shape))

@@ -33,6 +33,8 @@ def run(
     tags: Mapping[str, str] | None = None,
     device: str = "auto",
     threads: int | None = None,
+    data_root: str | Path | None = None,
+    skip_bad_images: bool = False,
     slots: Mapping[str, str] | None = None,
     **options: Any,
 ) -> RunOutcome:
@@ -50,6 +52,8 @@ def run(
         tags: words to find the run by.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         threads: CPU threads; by default one for each processor.
+        data_root: folder of datasets; by default RLVIT_DATA, else `data` here.
+        skip_bad_images: leave images out that cannot be decoded.
         slots: parts to exchange, such as `{"reward": "raw"}`.
         options: the task under its kind (`game="Seaquest"`) and the method's configuration.
 
@@ -81,6 +85,8 @@ def run(
             tags={} if tags is None else tags,
             device=device,
             threads=threads,
+            data_root=None if data_root is None else str(data_root),
+            skip_bad_images=skip_bad_images,
         ),
     )
     return _unless_interrupted(execute.start(catalog, Home.locate(home, registry), plan, Silent()))
@@ -92,6 +98,7 @@ def resume(
     home: str | Path | None = None,
     registry: str | None = None,
     threads: int | None = None,
+    data_root: str | Path | None = None,
 ) -> RunOutcome:
     """Go on with an interrupted or failed run (an id, part of one, a name, or `latest`).
 
@@ -105,7 +112,8 @@ def resume(
 
     check_text("run_id", run_id)
     where = Home.locate(home, registry)
-    return _unless_interrupted(execute.resume(_catalog(), where, run_id, Silent(), threads))
+    root = None if data_root is None else str(data_root)
+    return _unless_interrupted(execute.resume(_catalog(), where, run_id, Silent(), threads, root))
 
 
 def _unless_interrupted(outcome: RunOutcome) -> RunOutcome:

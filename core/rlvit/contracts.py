@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from rlvit.nn.compute import VitShape
     from rlvit.specs import MetricDef, Need, Setting, TaskSpec
     from rlvit.specs import Protocol as EvaluationProtocol
 
@@ -50,12 +51,44 @@ class Environment(Protocol):
         """Go back to a saved state."""
 
 
+class ImageSplit(Protocol):
+    """Labelled images of one part of a dataset; they are decoded when they are asked for."""
+
+    labels: NDArray[np.int64]  # [S], indices into the dataset's classes
+    names: Sequence[str]  # [S], file names or numbers, for people and for paired comparisons
+    subsets: Mapping[str, NDArray[np.bool_]]  # named parts that are measured apart, [S] each
+
+    def batches(self, order: Sequence[NDArray[np.int64]], size: int) -> Iterator[Tensor]:
+        """Yield the images of each index array as uint8 [B, 3, size, size], one batch ahead."""
+
+
+class ImageData(Protocol):
+    """A dataset of labelled images."""
+
+    classes: Sequence[str]  # names, or WordNet ids (n01440764) where the classes are ImageNet's
+    sha256: str  # of what was read: it tells one copy of a dataset from another
+    skipped: Sequence[str]  # files that could not be decoded and were left out
+
+    def split(self, name: str) -> ImageSplit:
+        """Return "train", or the split that a protocol names."""
+
+
 @dataclass(frozen=True)
 class SelectorView:
-    """What a selector may see at one decision point."""
+    """What a selector may see at one decision point.
 
-    data: Mapping[Need, Any]  # only what it declared; "images" is uint8 [B, C, H, W]
+    T counts the patches that are still alive in the whole batch, in the order of
+    `alive.nonzero()`: image by image, patch ids rising. The class token is not among them.
+    """
+
+    # Only what the selector declared. "images" uint8 [B, C, H, W]; "tokens" [T, D]; "cls" [B, D];
+    # "attention" [T]: the class token's attention to each patch in the layer before, mean of heads
+    data: Mapping[Need, Any]
     alive: Tensor  # [B, N] bool
+    layer: int = -1  # the block that comes next; -1: before the encoder
+    grid: tuple[int, int] = (0, 0)  # rows and columns of the patches
+    rate: float = 1.0  # share of the alive to keep, for rules that say which but not how many
+    generator: torch.Generator | None = None  # of the run, on the tensors' device
 
 
 @dataclass(frozen=True)
@@ -63,7 +96,8 @@ class Selection:
     """Which patches are kept."""
 
     keep: Tensor  # [B, N] bool, within alive
-    order: Tensor  # [B, K] patch ids, -1 pads at the end
+    order: Tensor | None = None  # [B, K] patch ids, -1 pads at the end, where order matters
+    log_prob: Tensor | None = None  # [T] of each alive patch's decision, for learnt selectors
 
 
 class Selector(Protocol):
@@ -74,6 +108,9 @@ class Selector(Protocol):
 
     def select(self, view: SelectorView) -> Selection:
         """Choose patches."""
+
+    def macs(self, view: SelectorView) -> Tensor:
+        """Return the multiply-adds of this decision for each image [B]."""
 
     def report(self) -> Mapping[str, float]:
         """Return declared metrics about the selections so far."""
@@ -86,10 +123,56 @@ class Selector(Protocol):
 
 
 class Backbone(Protocol):
-    """Turns selected patches into embeddings."""
+    """Turns selected patches into embeddings, before any layer has seen the others."""
 
     def embed_selected(self, images: Tensor, order: Tensor) -> Tensor:
         """Embed patches `order` [B, K] of `images` [B, C, H, W] jointly; pads give zero rows."""
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """What a backbone for images is built for."""
+
+    size: int  # pixels a side, as the dataset has them; a backbone may want them resized
+    classes: int  # of the dataset; a backbone with pretrained weights keeps its own head
+
+
+class TokenBackbone(Protocol):
+    """A Vision Transformer whose blocks can be walked one by one, on any subset of its patches."""
+
+    image_size: int  # pixels a side that `embed` takes
+    shape: VitShape  # what the compute ledger needs
+    grid: tuple[int, int]  # rows and columns of the patches
+    class_names: Sequence[str]  # of the head; () if they are the dataset's own
+    sha256: str  # of the weights
+    module: torch.nn.Module  # holds all parameters
+    blocks: Sequence[torch.nn.Module]  # pre-LN blocks with timm's parameter names
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Turn uint8 images [B, 3, S, S] into tokens [B, 1 + N, D], the class token first."""
+
+    def readout(self, cls: Tensor) -> Tensor:
+        """Turn class tokens [B, D] of the last block into logits [B, K]."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of a batch, and what it cost."""
+
+    logits: Tensor  # [B, K] over the classes of its head
+    kept: Tensor  # [B, L] patches alive after each decision
+    macs: Tensor  # [B] multiply-adds an image, the selector's own included
+
+
+class Classifier(Protocol):
+    """What names images and is evaluated."""
+
+    image_size: int  # pixels a side that it takes
+    targets: Tensor  # [classes of the dataset] index of each in the head
+    gathers: bool  # dropped patches are not computed; False where they are only masked
+
+    def classify(self, images: Tensor) -> Prediction:
+        """Classify uint8 images [B, 3, S, S]."""
 
 
 class Policy(Protocol):
@@ -111,11 +194,19 @@ class Episode:
     length: int  # agent steps
 
 
-class EpisodeSink(Protocol):
-    """Receives evaluation episodes as they end."""
+@dataclass(frozen=True)
+class Examination:
+    """What an evaluator is given."""
 
-    def __call__(self, episode: Episode) -> None:
-        """Record one episode."""
+    subject: Any  # the Policy or Classifier to measure
+    task: TaskSpec
+    protocol: EvaluationProtocol
+    seed: int
+    episode: Callable[[Episode], None]  # takes an evaluation episode as it ends
+    table: Callable[[Mapping[str, NDArray[Any]]], None]  # takes one row an item, by column
+    progress: Callable[[str, int], StageProgress]  # (unit, total): begins to show how far it is
+    check_stop: Callable[[], None]  # raises Interrupted if a stop was asked for
+    data: Callable[[], ImageData]  # the images of a dataset task
 
 
 @dataclass(frozen=True)
@@ -185,6 +276,14 @@ class RunView:
     history: Callable[[], Sequence[LoggedRow]] = tuple  # live rows of the attempts before this one
 
 
+@dataclass(frozen=True)
+class Examined:
+    """What an evaluation found: its results, and one row an item, by column."""
+
+    measurements: Sequence[Measurement]
+    table: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
 class StageProgress(Protocol):
     """Shows how far a stage has come."""
 
@@ -222,6 +321,9 @@ class RunContext(Protocol):
     def restored(self, stage: str) -> State | None:
         """Return the state saved in this stage if the run resumes from there, else None."""
 
+    def data(self) -> ImageData:
+        """Return the images of a dataset task, read once."""
+
     def artifact(
         self,
         kind: str,
@@ -241,10 +343,13 @@ class RunContext(Protocol):
     def stage(self, name: str, total: int, unit: str) -> StageProgress:
         """Begin a stage of the run."""
 
-    def evaluate(self, policy: Policy, step: int) -> list[Measurement]:
-        """Measure a policy under the run's protocol and record the results and episodes."""
+    def examine(self, subject: Policy | Classifier) -> Examined:
+        """Measure it under the run's protocol and record nothing: for baselines."""
 
-    def record(self, step: int, measurements: list[Measurement]) -> None:
+    def evaluate(self, subject: Policy | Classifier, step: int) -> Examined:
+        """Measure it under the run's protocol; record the results, episodes and the table."""
+
+    def record(self, step: int, measurements: Sequence[Measurement]) -> None:
         """Record further results."""
 
     def say(self, text: str) -> None:

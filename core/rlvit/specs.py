@@ -9,22 +9,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    import torch
+    from pathlib import Path
 
     from rlvit.config import MethodConfig
     from rlvit.contracts import (
         Backbone,
         Environment,
-        EpisodeSink,
+        Examination,
+        ImageData,
+        ImageShape,
         Measurement,
-        Policy,
         RunContext,
         Selector,
+        TokenBackbone,
     )
+    from rlvit.nn.compute import VitShape
 
 PRESET_NAMES = ("paper", "official-code", "recommended", "quick")
+DATASET = "dataset"  # the kind of the tasks that are images: `--dataset cifar10 --data-root DIR`
 Setting = bool | int | float | str
-Need = Literal["images", "reconstruction"]
+Need = Literal["images", "reconstruction", "tokens", "cls", "attention"]
 
 
 def digest(value: object) -> str:
@@ -56,17 +60,30 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class DataRequest:
+    """Where a dataset's files are looked for, and what to do about bad ones."""
+
+    root: Path
+    say: Callable[[str], None]
+    skip_bad_images: bool = False
+    threads: int = 1  # that may decode at a time
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """Something to learn, with the protocols under which it may be measured."""
 
     name: str
-    kind: str  # also the option that selects it: "game" -> --game Seaquest
+    kind: str  # also the option that selects it: "game" -> --game Seaquest; DATASET has images
     summary: str
     source: str
     protocols: tuple[Protocol, ...]
     evaluator: str  # name of the EvaluatorSpec that measures it
     facts: Mapping[str, float]  # reference numbers, such as the random and the human score
-    make: Callable[[Mapping[str, Setting], int], Environment]  # (settings, seed) -> environment
+    # A game: (settings, seed) -> environment.
+    make: Callable[[Mapping[str, Setting], int], Environment] | None = None
+    # A dataset: (the protocol's settings, where the user keeps data, how to read it) -> images.
+    load: Callable[[Mapping[str, Setting], DataRequest], ImageData] | None = None
 
     def protocol(self, name: str) -> Protocol:
         """Return the protocol of that name.
@@ -84,13 +101,18 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """A network that turns selected patches into embeddings."""
+    """A network that turns patches into embeddings.
+
+    What `make` returns is a `Backbone` or a `TokenBackbone`; the latter gets the dataset's shape
+    and the file of weights that the user named.
+    """
 
     name: str
     summary: str
     cite: str
     provides: frozenset[Need]
-    make: Callable[[torch.Generator], Backbone]
+    make: Callable[..., Backbone | TokenBackbone]  # (generator[, shape, weights])
+    shape: Callable[[ImageShape], VitShape] | None = None  # of a TokenBackbone, without making it
 
 
 @dataclass(frozen=True)
@@ -101,7 +123,7 @@ class SelectorSpec:
     summary: str
     cite: str
     needs: frozenset[Need]
-    make: Callable[[Backbone, MethodConfig, TaskSpec], Selector]
+    make: Callable[[Any, MethodConfig, TaskSpec], Selector]  # (backbone, config, task)
 
 
 @dataclass(frozen=True)
@@ -116,11 +138,11 @@ class RewardSpec:
 
 @dataclass(frozen=True)
 class EvaluatorSpec:
-    """Measures a policy on a task under a protocol; measurements are the only numbers compared."""
+    """Measures a policy or a classifier; its measurements are the only numbers compared."""
 
     name: str
     summary: str
-    measure: Callable[[Policy, TaskSpec, Protocol, int, EpisodeSink], list[Measurement]]
+    measure: Callable[[Examination], list[Measurement]]
 
 
 @dataclass(frozen=True)
@@ -131,6 +153,7 @@ class Preset:
     summary: str
     protocol: str
     values: Mapping[str, Any] = field(default_factory=dict)
+    slots: Mapping[str, str] = field(default_factory=dict)  # parts other than the method's defaults
 
 
 @dataclass(frozen=True)
@@ -141,6 +164,22 @@ class StageCost:
     amount: str  # for people: "50,000 frames", "100,000 steps"
     flops: float  # floating-point operations on the device
     host_seconds: float  # work that no device speeds up, such as emulation
+
+
+Parts = Mapping[str, Any]  # slot -> the specification of the part in it
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """A completed run whose model is to be written as files that need no rlvit."""
+
+    folder: Path  # the run's
+    config: MethodConfig
+    task: TaskSpec
+    slots: Mapping[str, str]
+    out: Path  # an empty folder
+    form: str  # "python", or a form that the method names
+    say: Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -155,9 +194,14 @@ class MethodSpec:
     presets: tuple[Preset, ...]
     slots: Mapping[str, str]  # "selector" -> name of the default part
     train: Callable[[RunContext, MethodConfig], None]
-    estimate: Callable[[MethodConfig, TaskSpec, Protocol], Sequence[StageCost]]
-    # Fills in what depends on the task, and refuses (UsageProblem) what the task shows to be wrong.
-    adapt: Callable[[MethodConfig, TaskSpec], MethodConfig] = lambda config, task: config
+    estimate: Callable[[MethodConfig, TaskSpec, Protocol, Parts], Sequence[StageCost]]
+    # Fills in what depends on the task and the parts, and refuses (UsageProblem) what these show
+    # to be wrong.
+    adapt: Callable[[MethodConfig, TaskSpec, Parts], MethodConfig] = lambda config, task, parts: (
+        config
+    )
+    # Writes a trained model of a completed run for use without rlvit: (request) -> None.
+    export: Callable[[ExportRequest], None] | None = None
 
     def __post_init__(self) -> None:
         """Every method has the same four presets, so that users need not learn others."""

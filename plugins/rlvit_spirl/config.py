@@ -14,7 +14,7 @@ from pydantic import model_validator
 
 from rlvit.config import MethodConfig, setting
 from rlvit.errors import UsageProblem
-from rlvit.specs import Preset, TaskSpec
+from rlvit.specs import Parts, Preset, TaskSpec
 
 FRAMES = "Frames and MAE pre-training"
 SELECT = "Patch selection"
@@ -359,7 +359,7 @@ class SpirlConfig(MethodConfig):
         return self.epochs * (self.frames_of(game) // self.mae_batch_size)
 
 
-def adapt(config: MethodConfig, task: TaskSpec) -> SpirlConfig:
+def adapt(config: MethodConfig, task: TaskSpec, parts: Parts) -> SpirlConfig:
     """Fill in what the paper says for this game, and refuse what only the game shows to be wrong.
 
     A keep ratio that stays None is found from frames while the run goes on.

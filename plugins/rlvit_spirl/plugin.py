@@ -21,7 +21,7 @@ def rlvit_methods() -> Sequence[MethodSpec]:
 
         train(context, config)
 
-    def estimate(config: Any, task: Any, protocol: Any) -> Any:
+    def estimate(config: Any, task: Any, protocol: Any, parts: Any) -> Any:
         from rlvit_spirl.cost import estimate
 
         return estimate(config, task, protocol)

@@ -66,7 +66,7 @@ class TargetDecoder:
         """
         self.first, self.second, self.last = (_as_block(b) for b in mae.decoder_blocks)
         self.norm, self.pred = mae.decoder_norm, mae.decoder_pred
-        self.heads = self.first.attn.heads
+        self.heads = self.first.attn.num_heads
         self.part = part
         self._place_tokens(mae)
         self._precompute_first()

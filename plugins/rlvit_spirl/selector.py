@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rlvit.contracts import Selection, SelectorView
 from rlvit.specs import TaskSpec
 from rlvit_spirl.config import SpirlConfig
+from rlvit_spirl.cost import ERROR
 from rlvit_spirl.mae import PATCHES, MaskedAutoencoder
 from rlvit_spirl.saliency import Saliency
 from rlvit_spirl.selection import cap, covering_ratio, dynamic_k, keep_order
@@ -59,6 +60,10 @@ class SalientPatches:
 
     def _errors(self, images: NDArray[np.uint8]) -> torch.Tensor:
         return torch.from_numpy(self.saliency.error_maps(images))
+
+    def macs(self, view: SelectorView) -> torch.Tensor:
+        """Return the multiply-adds of each image's whole error map [B]; none are remembered."""
+        return torch.full((len(view.alive),), PATCHES * ERROR / 2)
 
     def report(self) -> Mapping[str, float]:
         """Return how many errors were remembered rather than computed."""

@@ -7,33 +7,37 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rlvit.contracts import Environment, Episode, Measurement, Policy
+from rlvit.contracts import Environment, Episode, Examination, Measurement, Policy
 from rlvit.rl.scores import human_normalised
-from rlvit.specs import Protocol, TaskSpec
+from rlvit.specs import TaskSpec
 
 
-def play_games(
-    policy: Policy,
-    task: TaskSpec,
-    protocol: Protocol,
-    seed: int,
-    sink: Callable[[Episode], None],
-) -> list[Measurement]:
+def play_games(examination: Examination) -> list[Measurement]:
     """Play the protocol's number of games and return the statistics of their raw scores.
 
     Each game has an emulator and a random stream of its own, so none depends on another's length.
     Lost lives do not end a game, and the policy acts greedily but for epsilon.
     """
-    settings = {**protocol.settings, "horizon": protocol.settings["evaluation_horizon"]}
-    epsilon = float(protocol.settings["epsilon"])
-    episodes = []
-    for index in range(int(protocol.settings["episodes"])):
-        streams = np.random.SeedSequence([seed, index]).spawn(2)
-        environment = task.make(settings, int(streams[0].generate_state(1)[0] >> 1))
+    task, settings = examination.task, examination.protocol.settings
+    rules = {**settings, "horizon": settings["evaluation_horizon"]}
+    epsilon = float(settings["epsilon"])
+    games = int(settings["episodes"])
+    progress = examination.progress("episodes", games)
+    episodes: list[Episode] = []
+    for index in range(games):
+        streams = np.random.SeedSequence([examination.seed, index]).spawn(2)
+        environment = task.make(rules, int(streams[0].generate_state(1)[0] >> 1))
         exploration = np.random.default_rng(streams[1])
-        episode = _play_one(policy, environment, index, epsilon, exploration)
-        sink(episode)
+        shown = {"score": episodes[-1].score} if episodes else {}
+
+        def watch(step: int, index: int = index, shown: dict[str, float] = shown) -> None:
+            examination.check_stop()
+            progress.update(index, **shown, step=step)
+
+        episode = _play_one(examination.subject, environment, index, epsilon, exploration, watch)
+        examination.episode(episode)
         episodes.append(episode)
+        progress.update(index + 1, score=episode.score)
     return _statistics(episodes, task)
 
 
@@ -43,10 +47,12 @@ def _play_one(
     index: int,
     epsilon: float,
     exploration: np.random.Generator,
+    watch: Callable[[int], None],
 ) -> Episode:
     policy.begin()
     frame, score, length, over = environment.reset(full=True), 0.0, 0, False
     while not over:
+        watch(length + 1)
         action = policy.act(frame)
         if exploration.random() < epsilon:
             action = int(exploration.integers(environment.action_count))

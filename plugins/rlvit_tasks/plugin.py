@@ -1,12 +1,27 @@
-"""What the built-in tasks plugin offers: the Atari-100k games, their protocols and evaluator."""
+"""What the built-in tasks plugin offers: games, image datasets, their protocols and evaluators."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlvit.hookspecs import hookimpl
-from rlvit.specs import EvaluatorSpec, MetricDef, Protocol, RewardSpec, Setting, TaskSpec
+from rlvit.specs import (
+    DataRequest,
+    EvaluatorSpec,
+    MetricDef,
+    Protocol,
+    RewardSpec,
+    Setting,
+    TaskSpec,
+)
+
+if TYPE_CHECKING:
+    from rlvit.contracts import Examination, Measurement
+    from rlvit_tasks.datasets import Dataset
+
+# What a classifier's training is counted in: the rollouts and fine-tuning iterations behind it.
+UPDATES = "updates"
 
 # Settings of the environment wrapper, SPIRL Table 9 and its published code; frames and steps.
 WRAPPER: Mapping[str, Setting] = {
@@ -33,10 +48,12 @@ QUICK = Protocol(
 
 @hookimpl
 def rlvit_tasks() -> Sequence[TaskSpec]:
-    """Offer the 26 games of the Atari-100k benchmark."""
+    """Offer the 26 games of the Atari-100k benchmark, and the image datasets."""
+    from rlvit_tasks.datasets import DATASETS
     from rlvit_tasks.games import ATARI_100K
 
-    return [_game_task(game) for game in ATARI_100K]
+    games = [_game_task(game) for game in ATARI_100K]
+    return games + [_dataset_task(dataset) for dataset in DATASETS]
 
 
 def _game_task(game: Any) -> TaskSpec:
@@ -57,21 +74,54 @@ def _game_task(game: Any) -> TaskSpec:
     )
 
 
+def _dataset_task(dataset: Dataset) -> TaskSpec:
+    def load(settings: Mapping[str, Setting], request: DataRequest) -> Any:
+        from rlvit_tasks.datasets import load_dataset
+
+        return load_dataset(dataset, settings, request)
+
+    return TaskSpec(
+        name=dataset.name,
+        kind="dataset",
+        summary=dataset.summary,
+        source=dataset.source,
+        protocols=dataset.protocols,
+        evaluator="classification",
+        facts={
+            "classes": dataset.classes,
+            "size": dataset.size,
+            "train_images": dataset.images[0],
+            "test_images": dataset.images[1],
+        },
+        load=load,
+    )
+
+
 @hookimpl
 def rlvit_evaluators() -> Sequence[EvaluatorSpec]:
-    """Offer the evaluator of games."""
+    """Offer the evaluators of games and of classifiers."""
 
-    def measure(*arguments: Any) -> Any:
+    def play(examination: Examination) -> list[Measurement]:
         from rlvit_tasks.evaluation import play_games
 
-        return play_games(*arguments)
+        return play_games(examination)
+
+    def classify(examination: Examination) -> list[Measurement]:
+        from rlvit_tasks.classification import classify_images
+
+        return classify_images(examination)
 
     return [
         EvaluatorSpec(
             name="full-games",
             summary="plays whole games, each with its own random stream; scores are raw",
-            measure=measure,
-        )
+            measure=play,
+        ),
+        EvaluatorSpec(
+            name="classification",
+            summary="classifies images once each, in a fixed order, and counts what it cost",
+            measure=classify,
+        ),
     ]
 
 
@@ -93,7 +143,7 @@ def rlvit_rewards() -> Sequence[RewardSpec]:
 
 @hookimpl
 def rlvit_metrics() -> Sequence[MetricDef]:
-    """Declare what the evaluator measures."""
+    """Declare what the evaluators measure."""
     return [
         MetricDef("eval/return", "points", "max", "mean raw score of the evaluation games"),
         MetricDef("eval/return_median", "points", "max", "median raw score of the games"),
@@ -104,4 +154,31 @@ def rlvit_metrics() -> Sequence[MetricDef]:
             "max",
             "(mean score - random) / (human - random)",
         ),
+        *_classification_metrics(),
     ]
+
+
+def _classification_metrics() -> list[MetricDef]:
+    """Declare what is measured of a classifier, over its training."""
+    parts = {
+        "": "images",
+        "_official": "images of the published validation folder",
+        "_unseen": "images of ImageNet's validation set, unseen by pretrained weights,",
+    }
+    found = []
+    for suffix, images in parts.items():
+        whole = f"{images} named rightly, out of all classes of the head"
+        own = f"{images} named rightly, out of the dataset's classes alone"
+        found += [
+            MetricDef(f"eval/top1{suffix}", "%", "max", whole, UPDATES),
+            MetricDef(f"eval/top1_task{suffix}", "%", "max", own, UPDATES),
+        ]
+    for name, unit, direction, meaning in (
+        ("nll", "nats", "min", "mean cross-entropy over all classes of the head"),
+        ("gmacs", "10^9 multiply-adds", "min", 'mean of an image; what papers call "GFLOPs"'),
+        ("gflops", "10^9 operations", "min", "twice eval/gmacs"),
+        ("kept", "patches", "none", "mean number alive after the last decision"),
+        ("masked", "0 or 1", "none", "1 if dropped patches were masked only, which saves no time"),
+    ):
+        found.append(MetricDef(f"eval/{name}", unit, direction, meaning, UPDATES))
+    return found

@@ -16,6 +16,7 @@ COMMANDS = {
     "run": ("rlvit.cli.run", "run", "Run a method on a task."),
     "resume": ("rlvit.cli.run", "resume", "Go on with an interrupted run."),
     "runs": ("rlvit.cli.runs", "runs", "List, show, compare and annotate runs."),
+    "export-model": ("rlvit.cli.export", "export_model", "Write a trained model as plain files."),
     "plugins": ("rlvit.cli.plugins", "plugins", "List and show plugins."),
 }
 

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from rlvit.errors import RlvitError, UsageProblem
+from rlvit.specs import DATASET
 
 if TYPE_CHECKING:
     from rlvit.catalog import Catalog
@@ -103,12 +104,30 @@ def _method_options(method: MethodSpec) -> list[click.Parameter]:
             [f"--{method.task_kind}", "task"], metavar="NAME", help=f"The {method.task_kind}."
         )
     ]
+    if method.task_kind == DATASET:
+        listed += _data_options()
     for slot, default in method.slots.items():
         text = f"The part in the slot {slot!r}.  [default: {default}]"
         listed.append(
             GroupedOption([f"--{slot}", f"slot_{slot}"], metavar="NAME", help=text, group="Parts")
         )
     return listed + [_field_option(info) for info in options(method.config)]
+
+
+def _data_options() -> list[click.Parameter]:
+    """Return the options of methods that train on images."""
+    return [
+        click.Option(
+            ["--data-root"],
+            metavar="DIR",
+            help="Where datasets are, or are downloaded to.  [default: RLVIT_DATA, else ./data]",
+        ),
+        click.Option(
+            ["--skip-bad-images"],
+            is_flag=True,
+            help="Leave images out that cannot be decoded, and count them.",
+        ),
+    ]
 
 
 def _field_option(info: OptionInfo) -> click.Parameter:
@@ -193,6 +212,8 @@ def run(
                 tags=parse_tags(given["tags"]),
                 device=given["device"],
                 threads=given["threads"],
+                data_root=given.get("data_root"),
+                skip_bad_images=given.get("skip_bad_images", False),
             ),
         )
         for one in _parse_seeds(seeds, seed)
@@ -216,8 +237,15 @@ def run(
     show_default=True,
     help="Seconds between progress lines where there is no terminal.",
 )
+@click.option("--data-root", metavar="DIR", help="Where the images are now, if they were moved.")
 @click.pass_context
-def resume(ctx: click.Context, run_id: str, threads: int | None, print_every: float) -> int:
+def resume(
+    ctx: click.Context,
+    run_id: str,
+    threads: int | None,
+    print_every: float,
+    data_root: str | None,
+) -> int:
     """Go on with an interrupted or failed run from its last checkpoint.
 
     RUN is an id, the start or end of one, a name, or `latest`.
@@ -227,7 +255,8 @@ def resume(ctx: click.Context, run_id: str, threads: int | None, print_every: fl
     from rlvit.runs import execute
 
     catalog = load_catalog()
-    outcome = execute.resume(catalog, ctx.obj, run_id, make_display(print_every), threads)
+    display = make_display(print_every)
+    outcome = execute.resume(catalog, ctx.obj, run_id, display, threads, data_root)
     return _conclude(ctx, outcome)
 
 
@@ -289,7 +318,10 @@ def _announce(plan: Plan, *, chosen: bool, dry_run: bool) -> None:
         other_name = "quick" if plan.preset.name == "paper" else "paper"
         other = plan.method.preset(other_name)
         task_costs = plan.method.estimate(
-            plan.method.config(**other.values), plan.task, plan.task.protocol(other.protocol)
+            plan.method.config(**other.values),
+            plan.task,
+            plan.task.protocol(other.protocol),
+            plan.parts,
         )
         total = words(sum(stage_seconds(task_costs, speed)))
         why = "no CUDA device here" if plan.device == "cpu" else "a CUDA device is here"

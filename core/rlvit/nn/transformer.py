@@ -17,7 +17,7 @@ class Attention(nn.Module):
         super().__init__()
         if dim % heads:
             raise ValueError(f"{heads} heads do not divide {dim} features")
-        self.heads = heads
+        self.num_heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
@@ -28,7 +28,7 @@ class Attention(nn.Module):
         needs one True token, or its outputs are NaN.
         """
         batch, tokens, dim = x.shape
-        qkv: Tensor = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads)
+        qkv: Tensor = self.qkv(x).view(batch, tokens, 3, self.num_heads, dim // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # 3 x [B, H, N, D/H]
         mask = None if key_mask is None else key_mask[:, None, None, :]  # [B, 1, 1, N]
         y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlvit.contracts import Artifact, Episode, Measurement, Policy, StageProgress, State
-from rlvit.errors import Interrupted
+from rlvit.contracts import (
+    Artifact,
+    Classifier,
+    Episode,
+    Examination,
+    Examined,
+    ImageData,
+    Measurement,
+    Policy,
+    StageProgress,
+    State,
+)
+from rlvit.errors import Interrupted, RlvitError
 from rlvit.runs.artifacts import ArtifactShelf, build_artifact, copy_artifact, own_copy
 from rlvit.runs.checkpoint import Checkpoints
 from rlvit.runs.display import Display
-from rlvit.runs.folder import RunFolder
+from rlvit.runs.folder import RunFolder, write_json
 from rlvit.runs.plan import Plan
 from rlvit.runs.recorder import Recorder
 
@@ -69,6 +80,7 @@ class TrainingContext:
         self._shelf, self._display, self._stop = shelf, display, stop
         self._found, self._used = found, used
         self._saved_at: tuple[str, int] | None = None
+        self._data: ImageData | None = None
 
     def part(self, slot: str) -> Any:
         """Return the specification of the part chosen for a slot."""
@@ -152,25 +164,74 @@ class TrainingContext:
         self._files.log(f"stage {name}: {total} {unit}")
         return self._display.stage(name, total, unit)
 
-    def evaluate(self, policy: Policy, step: int) -> list[Measurement]:
-        """Measure a policy under the run's protocol and record the results and episodes.
+    def data(self) -> ImageData:
+        """Return the images of a dataset task, read once; what was read is kept on record.
 
-        An interrupted evaluation begins again from its first episode.
+        Raises:
+            RlvitError: the task has none, or a resumed run finds other images than it began with.
         """
-        progress = self.stage("evaluate", int(self.protocol.settings["episodes"]), "episodes")
+        if self._data is None:
+            if self.task.load is None:
+                raise RlvitError(f"the {self.task.kind} {self.task.name} has no images.")
+            self._data = self.task.load(self.protocol.settings, self._plan.data_request(self.say))
+            self._keep_data(self._data)
+        return self._data
 
-        guarded = _Watched(policy, self._stop, progress)
+    def _keep_data(self, data: ImageData) -> None:
+        own = own_copy(self.folder / "artifacts" / "data")
+        if own is not None and own.inputs["sha256"] != data.sha256:
+            raise RlvitError(
+                f"the images in {self._plan.data_root} are not those that this run began with: "
+                f"{data.sha256[:12]} now, {str(own.inputs['sha256'])[:12]} before."
+            )
+        if own is None:
+            inputs = {"task": self.task.name, "sha256": data.sha256}
+            facts = {**inputs, "classes": list(data.classes), "skipped": list(data.skipped)}
+            self.keep("data", inputs, lambda folder: write_json(folder / "data.json", facts))
 
-        def sink(episode: Episode) -> None:
-            self._recorder.episode(step, episode)
-            guarded.ended(episode)
+    def examine(self, subject: Policy | Classifier) -> Examined:
+        """Measure it under the run's protocol and record nothing: for baselines."""
+        return self._examine(subject, lambda episode: None)
 
-        seed = self._stream("evaluate", None)
-        measured = self._plan.evaluator.measure(guarded, self.task, self.protocol, seed, sink)
-        self.record(step, measured)
-        return measured
+    def evaluate(self, subject: Policy | Classifier, step: int) -> Examined:
+        """Measure it under the run's protocol; record the results, episodes and the table.
 
-    def record(self, step: int, measurements: list[Measurement]) -> None:
+        An interrupted evaluation begins again from its first item.
+        """
+        found = self._examine(subject, lambda episode: self._recorder.episode(step, episode))
+        if found.table:
+            self._keep_table(step, found.table)
+        self.record(step, found.measurements)
+        return found
+
+    def _examine(
+        self, subject: Policy | Classifier, episode: Callable[[Episode], None]
+    ) -> Examined:
+        table: dict[str, NDArray[Any]] = {}
+        examination = Examination(
+            subject=subject,
+            task=self.task,
+            protocol=self.protocol,
+            seed=self._stream("evaluate", None),
+            episode=episode,
+            table=table.update,
+            progress=lambda unit, total: self.stage("evaluate", total, unit),
+            check_stop=self._stop.check,
+            data=self.data,
+        )
+        return Examined(self._plan.evaluator.measure(examination), table)
+
+    def _keep_table(self, step: int, table: Mapping[str, NDArray[Any]]) -> None:
+        """Keep one row for each evaluated item, so that runs can be compared item by item."""
+        import numpy as np
+
+        def build(folder: Path) -> None:
+            np.savez_compressed(folder / "predictions.npz", allow_pickle=False, **table)
+
+        inputs = {"step": step, "protocol": self.protocol.name, "columns": sorted(table)}
+        self.keep(f"predictions-{step}", inputs, build)
+
+    def record(self, step: int, measurements: Sequence[Measurement]) -> None:
         """Record further results."""
         for measurement in measurements:
             self._recorder.result(step, measurement)
@@ -179,26 +240,3 @@ class TrainingContext:
         """Tell the user something, and keep it in the run's log."""
         self._files.log(text)
         self._display.say(text)
-
-
-class _Watched:
-    """A policy that hears Ctrl-C and shows progress between two actions."""
-
-    def __init__(self, policy: Policy, stop: StopFlag, progress: StageProgress) -> None:
-        self._policy, self._stop, self._progress = policy, stop, progress
-        self._episodes = self._steps = 0
-        self._shown: dict[str, float] = {}
-
-    def ended(self, episode: Episode) -> None:
-        self._episodes, self._shown = episode.index + 1, {"score": episode.score}
-        self._progress.update(self._episodes, **self._shown)
-
-    def begin(self) -> None:
-        self._policy.begin()
-        self._steps = 0
-
-    def act(self, frame: NDArray[np.uint8]) -> int:
-        self._stop.check()
-        self._steps += 1
-        self._progress.update(self._episodes, **self._shown, step=self._steps)
-        return self._policy.act(frame)

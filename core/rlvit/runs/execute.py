@@ -78,7 +78,12 @@ def start(catalog: Catalog, home: Home, plan: Plan, display: Display) -> RunOutc
 
 
 def resume(
-    catalog: Catalog, home: Home, text: str, display: Display, threads: int | None = None
+    catalog: Catalog,
+    home: Home,
+    text: str,
+    display: Display,
+    threads: int | None = None,
+    data_root: str | None = None,
 ) -> RunOutcome:
     """Go on with an interrupted or failed run from its last checkpoint.
 
@@ -95,7 +100,7 @@ def resume(
         folder = RunFolder(home.runs / record.id)
         if not folder.path.is_dir():
             raise RlvitError(f"run {record.id} has no folder {folder.path}: it cannot be resumed.")
-        plan = _plan_again(catalog, record, threads)
+        plan = _plan_again(catalog, record, threads, data_root)
         store.declare_metrics(catalog.metrics.values())
         with _claim(home, record.id):
             store.relocate(record.id, str(folder.path))  # the home may have been moved
@@ -211,7 +216,7 @@ def _describe(home: Home, plan: Plan) -> tuple[NewRun, str]:
         preset=plan.preset.name,
         note=plan.note,
         folder=str(home.runs / run_id),
-        provenance={**code, **provenance.machine(plan.device, plan.threads)},
+        provenance={**code, **provenance.machine(plan.device, plan.threads), **_images(plan)},
         tags=dict(plan.tags),
     )
     return new, diff
@@ -221,7 +226,14 @@ def _circumstances(plan: Plan) -> dict[str, Any]:
     """Return what an attempt runs with: its command, code, versions and machine."""
     code, diff = provenance.code_state(_source(plan))
     machine = provenance.machine(plan.device, plan.threads)
-    return {**code, "git_diff": digest(diff), **machine}
+    return {**code, "git_diff": digest(diff), **machine, **_images(plan)}
+
+
+def _images(plan: Plan) -> dict[str, Any]:
+    """Return where a dataset's images come from; nothing for other tasks."""
+    if plan.task.load is None:
+        return {}
+    return {"data_root": str(plan.data_root), "skip_bad_images": plan.skip_bad_images}
 
 
 def _note_changes(
@@ -243,7 +255,9 @@ def _source(plan: Plan) -> Path | None:
     return provenance.source_tree(module.__file__)
 
 
-def _plan_again(catalog: Catalog, record: RunRecord, threads: int | None) -> Plan:
+def _plan_again(
+    catalog: Catalog, record: RunRecord, threads: int | None, data_root: str | None
+) -> Plan:
     """Return the plan of a run that exists already."""
     request = Request(
         plugin=record.method,
@@ -255,6 +269,8 @@ def _plan_again(catalog: Catalog, record: RunRecord, threads: int | None) -> Pla
         seed=record.seed,
         device=record.provenance["device"],
         threads=threads or record.provenance["threads"],
+        data_root=data_root or record.provenance.get("data_root"),
+        skip_bad_images=record.provenance.get("skip_bad_images", False),
     )
     plan = make_plan(catalog, request)
     if plan.fingerprint != record.fingerprint:

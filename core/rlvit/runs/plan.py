@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 from rlvit.catalog import Catalog
@@ -13,6 +15,7 @@ from rlvit.config import MethodConfig, identity, resolve
 from rlvit.errors import UsageProblem
 from rlvit.manager import PluginInfo
 from rlvit.specs import (
+    DataRequest,
     EvaluatorSpec,
     MethodSpec,
     Preset,
@@ -41,6 +44,8 @@ class Request:
     tags: Mapping[str, str] = field(default_factory=dict)
     device: str = "auto"
     threads: int | None = None
+    data_root: str | None = None
+    skip_bad_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,8 @@ class Plan:
     tags: Mapping[str, str]
     device: str
     threads: int
+    data_root: Path
+    skip_bad_images: bool
 
     @property
     def slots(self) -> dict[str, str]:
@@ -82,7 +89,11 @@ class Plan:
 
     def costs(self) -> Sequence[StageCost]:
         """What the stages are expected to cost."""
-        return self.method.estimate(self.config, self.task, self.protocol)
+        return self.method.estimate(self.config, self.task, self.protocol, self.parts)
+
+    def data_request(self, say: Callable[[str], None]) -> DataRequest:
+        """Return where the images of a dataset are looked for."""
+        return DataRequest(self.data_root, say, self.skip_bad_images, self.threads)
 
     def new_id(self) -> str:
         """Return an id for a run of this plan: readable, and unique by 40 random bits."""
@@ -107,7 +118,8 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
     preset = method.preset(request.preset or default_preset(device))
     protocol = task.protocol(request.protocol or preset.protocol)
     config = resolve(method.config, preset.values, request.values)
-    config = method.adapt(config, task)
+    parts = catalog.parts(method, {**preset.slots, **request.slots})
+    config = method.adapt(config, task, parts)
     if not 0 <= request.seed < 2**31:  # what an integer column holds
         raise UsageProblem(f"--seed {request.seed}: should be 0 or more and less than 2**31.")
     if request.name == "latest":
@@ -119,7 +131,7 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
         preset=preset,
         protocol=protocol,
         config=config,
-        parts=catalog.parts(method, request.slots),
+        parts=parts,
         evaluator=catalog.entry("evaluator", task.evaluator).spec,
         seed=int(request.seed),
         name=request.name,
@@ -127,6 +139,8 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
         tags=dict(request.tags),
         device=device,
         threads=resolve_threads(request.threads),
+        data_root=resolve_data_root(request.data_root),
+        skip_bad_images=request.skip_bad_images,
     )
 
 
@@ -138,7 +152,7 @@ def check_types(request: Request) -> None:
     """
     for name in ("plugin", "note", "device"):
         check_text(name, getattr(request, name))
-    for name in ("preset", "protocol", "name"):
+    for name in ("preset", "protocol", "name", "data_root"):
         check_text(name, getattr(request, name), optional=True)
     for name in ("seed", "threads"):
         value = getattr(request, name)
@@ -198,14 +212,26 @@ def resolve_device(name: str) -> str:
     return str(device)
 
 
+def resolve_data_root(given: str | None) -> Path:
+    """Return the folder of datasets: the one given, else RLVIT_DATA, else `data` here.
+
+    Raises:
+        UsageProblem: the one that was named is not there.
+    """
+    named = given or os.environ.get("RLVIT_DATA")
+    root = Path(named or "data").expanduser().absolute()
+    if named and not root.is_dir():
+        option = "--data-root" if given else "RLVIT_DATA"
+        raise UsageProblem(f"{option} {named}: there is no such folder.")
+    return root
+
+
 def resolve_threads(threads: int | None) -> int:
     """Return the number of CPU threads; one for each processor this process may use by default.
 
     Raises:
         UsageProblem: fewer than one.
     """
-    import os
-
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if threads is not None and threads < 1:
         raise UsageProblem(f"--threads {threads}: should be 1 or more.")

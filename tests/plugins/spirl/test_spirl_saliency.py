@@ -66,7 +66,7 @@ def errors(mae: MaskedAutoencoder, frames: np.ndarray) -> np.ndarray:
 def _block(block: Block, x: torch.Tensor) -> torch.Tensor:
     """Attention as a matrix for each head, in float64."""
     q, k, v = block.attn.qkv(block.norm1(x)).chunk(3, dim=-1)
-    size = x.shape[-1] // block.attn.heads
+    size = x.shape[-1] // block.attn.num_heads
     heads = []
     for start in range(0, x.shape[-1], size):
         part = slice(start, start + size)

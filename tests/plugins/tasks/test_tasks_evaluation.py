@@ -9,18 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rlvit.contracts import Episode, Measurement
+from rlvit.contracts import Episode, Examination, Measurement
 from rlvit.specs import Protocol, TaskSpec
 from rlvit_tasks.evaluation import play_games
 from rlvit_tasks.plugin import QUICK, rlvit_tasks
 
 NOOP, FIRE = 0, 1
-TASKS: Mapping[str, TaskSpec] = {task.name: task for task in rlvit_tasks()}
+TASKS: Mapping[str, TaskSpec] = {task.name: task for task in rlvit_tasks() if task.kind == "game"}
 
 
 def protocol(**settings: Any) -> Protocol:
     """The quick protocol with other settings; games are fast-forwarded."""
     return replace(QUICK, settings={**QUICK.settings, "frame_skip": 12, "epsilon": 0.0, **settings})
+
+
+class Watching:
+    """Progress that nobody looks at."""
+
+    def update(self, done: int, **shown: float) -> None:
+        assert done >= 0
 
 
 @dataclass
@@ -69,12 +76,29 @@ class Watched:
         return game
 
 
+def refused(*arguments: Any) -> Any:
+    """What games have no use for."""
+    raise AssertionError(f"called with {arguments}")
+
+
 def play(
     task: TaskSpec, how: Protocol, policy: Plan | None = None, seed: int = 5
 ) -> tuple[list[Episode], dict[str, Measurement]]:
     """The episodes and the measurements of an evaluation."""
     episodes: list[Episode] = []
-    found = play_games(policy or Plan(), task, how, seed, episodes.append)
+    found = play_games(
+        Examination(
+            subject=policy or Plan(),
+            task=task,
+            protocol=how,
+            seed=seed,
+            episode=episodes.append,
+            table=refused,
+            progress=lambda unit, total: Watching(),
+            check_stop=lambda: None,
+            data=refused,
+        )
+    )
     return episodes, {measured.metric: measured for measured in found}
 
 

@@ -71,7 +71,7 @@ def _train(context: Any, config: Any) -> None:
     train(context, config)
 
 
-def _estimate(config: Any, task: TaskSpec, protocol: Protocol) -> Sequence[StageCost]:
+def _estimate(config: Any, task: TaskSpec, protocol: Protocol, parts: Any) -> Sequence[StageCost]:
     return [StageCost("learn", f"{config.steps} steps", 1e3 * config.steps, 1e-3)]
 
 

@@ -132,19 +132,23 @@ class Guess:
         return int(self._weights[int(frame[0, 0, 0]) % 4] > 0)
 
 
-def measure(policy: Any, task: Any, protocol: Any, seed: int, sink: Any) -> list[Measurement]:
+def measure(examination: Any) -> list[Measurement]:
     """Play each puzzle once."""
+    policy, settings = examination.subject, examination.protocol.settings
+    progress = examination.progress("episodes", int(settings["episodes"]))
     episodes = []
-    for index in range(int(protocol.settings["episodes"])):
-        puzzle = task.make(protocol.settings, seed + index)
+    for index in range(int(settings["episodes"])):
+        puzzle = examination.task.make(settings, examination.seed + index)
         policy.begin()
         frame, score, length, over = puzzle.reset(full=True), 0.0, 0, False
         while not over:
+            examination.check_stop()
             moved = puzzle.step(policy.act(frame))
             frame, over = moved.frame, moved.game_over
             score, length = score + moved.reward, length + 1
         episodes.append(Episode(index, score, length))
-        sink(episodes[-1])
+        examination.episode(episodes[-1])
+        progress.update(index + 1, score=score)
     scores = [episode.score for episode in episodes]
     return [
         Measurement("toy/score", statistics.fmean(scores), len(scores), statistics.stdev(scores)),

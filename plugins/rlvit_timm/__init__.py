@@ -1,0 +1,1 @@
+"""timm backbones: Vision Transformers whose blocks are walked one by one."""

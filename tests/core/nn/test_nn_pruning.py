@@ -1,0 +1,158 @@
+"""A backbone with a selector inside: what is gathered equals what is masked, and is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rlvit.contracts import Selection, SelectorView
+from rlvit.nn.compute import VitShape, block_macs, dense_macs, vit_macs
+from rlvit.nn.pruning import PrunedVit
+from rlvit.nn.transformer import Block
+
+SHAPE = VitShape(depth=4, dim=16, hidden=64, patches=9, patch_values=12, classes=5)
+
+
+class SmallVit:
+    """Four blocks on nine 2x2 patches."""
+
+    image_size, grid, shape, sha256 = 6, (3, 3), SHAPE, "-"
+    class_names: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.cut = nn.Conv2d(3, 16, 2, 2)
+            self.cls = nn.Parameter(torch.randn(1, 1, 16))
+            self.blocks = [Block(16, 4) for _ in range(4)]
+            self.head = nn.Linear(16, 5)
+            self.module = nn.ModuleList([self.cut, *self.blocks, self.head])
+
+    def embed(self, images: Tensor) -> Tensor:
+        patches = self.cut(images.float() / 255).flatten(2).mT  # [B, 9, 16]
+        return torch.cat([self.cls.expand(len(images), -1, -1), patches], 1)
+
+    def readout(self, cls: Tensor) -> Tensor:
+        return self.head(cls)
+
+
+class Chosen:
+    """Keeps what it is told at each block, and remembers what it saw."""
+
+    def __init__(self, keeps: Mapping[int, Tensor], cost: float = 0.0) -> None:
+        self.keeps, self.cost = keeps, cost
+        self.views: list[SelectorView] = []
+
+    def select(self, view: SelectorView) -> Selection:
+        self.views.append(view)
+        keep = self.keeps[view.layer].repeat_interleave(len(view.alive) // 6, 0)
+        return Selection(keep & view.alive)
+
+    def macs(self, view: SelectorView) -> Tensor:
+        return torch.full((len(view.alive),), self.cost)
+
+
+def images() -> Tensor:
+    return torch.randint(
+        0, 256, (6, 3, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(1)
+    )
+
+
+def keeps() -> dict[int, Tensor]:
+    draws = torch.Generator().manual_seed(2)
+    first = torch.rand(6, 9, generator=draws) < 0.7
+    first[0], first[1] = True, False  # one image keeps all patches, one none
+    second = torch.rand(6, 9, generator=draws) < 0.6
+    second[0] = True
+    return {1: first, 3: second}
+
+
+def pruned(selector: Any, needs: set[str] = set(), **more: Any) -> PrunedVit:  # noqa: B006
+    blocks = more.pop("blocks", (1, 3))
+    return PrunedVit(
+        SmallVit(), selector, frozenset(needs), blocks, targets=torch.arange(5), **more
+    )
+
+
+def test_gathered_equals_masked() -> None:
+    gathered = pruned(Chosen(keeps())).classify(images())
+    masked = pruned(Chosen(keeps()), masks_only=True).classify(images())
+    largest = masked.logits.abs().max()
+    assert (gathered.logits - masked.logits).abs().max() <= 1e-5 * largest
+    assert torch.equal(gathered.kept, masked.kept)
+
+
+def test_dropped_patches_change_the_answer() -> None:
+    dense = pruned(Chosen({}), blocks=()).classify(images()).logits
+    gathered = pruned(Chosen(keeps())).classify(images()).logits
+    assert torch.allclose(dense[0], gathered[0], atol=1e-5)  # kept all
+    assert (dense[1:] - gathered[1:]).abs().amax(1).min() > 1e-3
+
+
+def test_cost_is_counted_image_by_image() -> None:
+    found = pruned(Chosen(keeps(), cost=100.0)).classify(images())
+    first, second = keeps()[1], keeps()[1] & keeps()[3]
+    assert torch.equal(found.kept, torch.stack([first.sum(1), second.sum(1)], 1))
+    expected = vit_macs(SHAPE, found.kept, (1, 3)) + 200
+    assert torch.equal(found.macs, expected.double())
+    embed, head = 9 * 12 * 16, 16 * 5
+    by_hand = embed + block_macs(SHAPE, 10) + 3 * block_macs(SHAPE, 1) + head + 200
+    assert found.macs[1] == by_hand  # only the class token is left
+
+
+def test_without_decisions_everything_is_computed() -> None:
+    found = pruned(Chosen({}), blocks=()).classify(images())
+    assert found.kept.shape == (6, 0)
+    assert found.macs.tolist() == [dense_macs(SHAPE)] * 6
+
+
+@pytest.mark.parametrize("masks_only", [False, True])
+def test_selector_sees_what_it_declared(masks_only: bool) -> None:
+    selector = Chosen(keeps())
+    needs = {"images", "tokens", "cls", "attention"}
+    pruned(selector, needs, masks_only=masks_only, rates=(0.7, 0.5)).classify(images())
+    first, second = selector.views
+    assert (first.layer, second.layer, first.rate, second.rate) == (1, 3, 0.7, 0.5)
+    assert first.data["tokens"].shape == (54, 16)
+    living = int(keeps()[1].sum())
+    assert second.data["tokens"].shape == (living, 16)
+    assert second.data["attention"].shape == (living,)
+    assert second.data["cls"].shape == (6, 16)
+    assert torch.equal(second.alive, keeps()[1])
+
+
+def test_attention_is_the_same_whether_gathered_or_masked() -> None:
+    one, other = Chosen(keeps()), Chosen(keeps())
+    pruned(one, {"attention", "tokens"}).classify(images())
+    pruned(other, {"attention", "tokens"}, masks_only=True).classify(images())
+    for a, b in zip(one.views, other.views, strict=True):
+        assert torch.allclose(a.data["attention"], b.data["attention"], atol=1e-6)
+        assert torch.allclose(a.data["tokens"], b.data["tokens"], atol=1e-5)
+
+
+def test_samples_repeat_each_image_in_turn() -> None:
+    twice = pruned(Chosen(keeps())).walk(images(), samples=2)
+    once = pruned(Chosen(keeps())).walk(images())
+    assert torch.allclose(twice.logits, once.logits.repeat_interleave(2, 0), atol=1e-5)
+    assert torch.equal(twice.alive, once.alive.repeat_interleave(2, 1))
+
+
+def test_learning_reaches_the_backbone() -> None:
+    vit = pruned(Chosen(keeps()), {"tokens"})
+    vit.walk(images()).logits.sum().backward()
+    assert all(p.grad is not None for p in vit.backbone.module.parameters())
+
+
+@pytest.mark.parametrize("blocks", [(1, 4), (-1,)])
+def test_missing_block_is_refused(blocks: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="there are blocks 0 to 3"):
+        pruned(Chosen({}), blocks=blocks)
+
+
+def test_attention_before_block_0_is_refused() -> None:
+    with pytest.raises(ValueError, match="no attention yet"):
+        pruned(Chosen({}), {"attention"}, blocks=(0, 2))

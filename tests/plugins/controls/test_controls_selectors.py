@@ -1,0 +1,167 @@
+"""The control selections keep what they say, in exact numbers, and nothing that was dropped."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from rlvit.contracts import SelectorView
+from rlvit.specs import SelectorSpec
+from rlvit_controls.plugin import rlvit_selectors
+
+BACKBONE = SimpleNamespace(shape=SimpleNamespace(dim=192))
+SPECS: dict[str, SelectorSpec] = {spec.name: spec for spec in rlvit_selectors()}
+COUNTED = ("random", "uniform", "cls-attention")
+
+alive_masks = arrays.arrays(
+    bool, st.tuples(st.integers(1, 5), st.integers(1, 20)), elements=st.booleans()
+)
+
+
+def make(name: str) -> Any:
+    return SPECS[name].make(BACKBONE, None, None)
+
+
+def view_of(alive: Any, rate: float, seed: int = 0, attention: Any = None) -> SelectorView:
+    mask = torch.as_tensor(alive)
+    if attention is None:
+        attention = torch.rand(int(mask.sum()), generator=torch.Generator().manual_seed(seed))
+    data = {"attention": torch.as_tensor(attention)}
+    generator = torch.Generator().manual_seed(seed)
+    return SelectorView(
+        data, mask, layer=3, grid=(1, mask.shape[1]), rate=rate, generator=generator
+    )
+
+
+def kept(name: str, alive: Any, rate: float, **more: Any) -> list[list[int]]:
+    """The patch ids that are kept of each image."""
+    keep = make(name).select(view_of(alive, rate, **more)).keep
+    return [row.nonzero().flatten().tolist() for row in keep]
+
+
+@settings(max_examples=60, deadline=None)
+@given(alive=alive_masks, rate=st.floats(0, 1), seed=st.integers(0, 99))
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_count_is_exact_and_within_the_alive(
+    name: str, alive: np.ndarray, rate: float, seed: int
+) -> None:
+    keep = make(name).select(view_of(alive, rate, seed)).keep
+    assert keep.dtype == torch.bool
+    assert not (keep & ~torch.as_tensor(alive)).any()
+    assert keep.sum(1).tolist() == [round(int(row.sum()) * rate) for row in alive]
+
+
+@settings(max_examples=30, deadline=None)
+@given(alive=alive_masks)
+@pytest.mark.parametrize("name", SPECS)
+def test_rate_1_keeps_all_that_are_alive(name: str, alive: np.ndarray) -> None:
+    assert make(name).select(view_of(alive, 1.0)).keep.tolist() == alive.tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(alive=alive_masks, rate=st.floats(0, 1), seed=st.integers(0, 99))
+@pytest.mark.parametrize("name", SPECS)
+def test_the_same_view_gives_the_same_selection(
+    name: str, alive: np.ndarray, rate: float, seed: int
+) -> None:
+    assert kept(name, alive, rate, seed=seed) == kept(name, alive, rate, seed=seed)
+
+
+def test_all_ignores_the_rate_and_does_not_hand_out_the_mask_itself() -> None:
+    view = view_of([[True, False, True]], 0.0)
+    selection = make("all").select(view)
+    assert selection.keep.tolist() == [[True, False, True]]
+    assert selection.keep is not view.alive
+
+
+def test_random_draws_from_the_generator_and_every_patch_equally_often() -> None:
+    alive = torch.ones(4000, 5, dtype=torch.bool)
+    alive[:, 2] = False
+    view = view_of(alive, 0.5, seed=1)
+    keep = make("random").select(view).keep
+    again = make("random").select(view).keep  # the generator went on
+    assert not torch.equal(keep, again)
+    shares = keep.double().mean(0)
+    # Each of four patches is kept with probability 1/2: four standard errors are 0.032.
+    assert shares[[0, 1, 3, 4]].sub(0.5).abs().max() < 0.032
+    pairs = (keep[:, 0] & keep[:, 1]).double().mean()
+    assert abs(float(pairs) - 1 / 6) < 0.024  # of six pairs that could be drawn
+
+
+def test_random_needs_a_generator() -> None:
+    view = SelectorView({}, torch.ones(1, 4, dtype=torch.bool), rate=0.5)
+    with pytest.raises(ValueError, match="needs a generator"):
+        make("random").select(view)
+
+
+@pytest.mark.parametrize(
+    ("alive", "rate", "expected"),
+    [
+        ([True] * 10, 0.4, [1, 3, 6, 8]),  # floor((j + 1/2) * 2.5)
+        ([True] * 8, 0.5, [1, 3, 5, 7]),
+        ([True] * 9, 1 / 9, [4]),  # one patch: the middle one
+        ([True] * 9, 1 / 3, [1, 4, 7]),
+        ([True, False, True, True, False, True, True, True], 0.5, [2, 5, 7]),  # alive no. 1, 3, 5
+        ([False] * 4, 0.5, []),
+    ],
+)
+def test_uniform_takes_the_centres_of_equal_stretches(
+    alive: list[bool], rate: float, expected: list[int]
+) -> None:
+    assert kept("uniform", [alive], rate) == [expected]
+
+
+@settings(max_examples=60, deadline=None)
+@given(count=st.integers(1, 40), rate=st.floats(0.05, 1))
+def test_uniform_gaps_differ_by_at_most_one(count: int, rate: float) -> None:
+    (ids,) = kept("uniform", [[True] * count], rate)
+    gaps = np.diff(ids)
+    assert not len(gaps) or gaps.max() - gaps.min() <= 1
+    wanted = round(count * rate)
+    assert ids == [(2 * j + 1) * count // (2 * wanted) for j in range(wanted)]
+
+
+def test_class_attention_takes_the_largest_of_each_image_and_the_first_of_equals() -> None:
+    alive = [[True, True, False, True, True], [False, True, True, True, True]]
+    attention = [0.1, 0.3, 0.05, 0.2, 0.25, 0.25, 0.4, 0.25]  # packed: image by image
+    assert kept("cls-attention", alive, 0.5, attention=attention) == [[1, 4], [1, 3]]
+
+
+def test_only_class_attention_costs_anything() -> None:
+    alive = torch.tensor([[True, True, False], [False, False, False]])
+    view = view_of(alive, 0.5)
+    for name in SPECS:
+        expected = [2 * 192, 0] if name == "cls-attention" else [0, 0]
+        assert make(name).macs(view).tolist() == expected, name
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_rate_that_is_no_share_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"rate 1\.5: should be between 0 and 1"):
+        make(name).select(view_of([[True, True]], 1.5))
+
+
+def test_what_they_need_is_declared() -> None:
+    needs = {name: set(spec.needs) for name, spec in SPECS.items()}
+    assert needs == {
+        "all": set(),
+        "random": set(),
+        "uniform": set(),
+        "cls-attention": {"attention"},
+    }
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_they_have_nothing_to_save_or_report(name: str) -> None:
+    selector = make(name)
+    assert selector.prepare(np.zeros((1, 3, 8, 8), np.uint8)) == {}
+    assert selector.report() == {}
+    selector.restore(selector.state())
+    assert selector.state() == {}
