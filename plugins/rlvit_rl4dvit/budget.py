@@ -1,0 +1,140 @@
+"""From a wanted cost to what steers it: patches for agents, rates for control arms, a threshold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlvit.contracts import RunContext
+from rlvit.nn.compute import vit_macs
+from rlvit.nn.pruning import PrunedVit
+from rlvit_rl4dvit.config import Rl4dvitConfig
+from rlvit_rl4dvit.selector import TokenAgents
+
+CALIBRATION_IMAGES = 128  # training images, as they are, in batches of 64
+BISECTIONS = 9
+LARGEST_LOGIT = 4.0  # log-odds of keeping: 98 %
+
+
+def wanted_patches(vit: PrunedVit, config: Rl4dvitConfig) -> float:
+    """Return the mean number of living patches after a decision that meets the target.
+
+    Agents tend to drop at their first decision what they drop at all (Fig. 2), so a cost is turned
+    into one number of patches for all decisions.
+
+    Raises:
+        ValueError: no number of patches costs so little or so much.
+    """
+    if config.target_keep is not None:
+        return config.target_keep * vit.backbone.shape.patches
+    assert config.target_gmacs is not None
+    return _patches_for(vit, 1e9 * config.target_gmacs)
+
+
+def equivalent_patches(vit: PrunedVit, macs: Tensor) -> float:
+    """Return the number of patches, the same after every decision, that costs as much [B]."""
+    shape = vit.backbone.shape
+    least, most = _cost(vit, 0.0), _cost(vit, shape.patches)
+    return _patches_for(vit, min(max(float(macs.mean()), least), most))
+
+
+def _patches_for(vit: PrunedVit, macs: float) -> float:
+    """Invert the cost of keeping the same patches after every decision; raises ValueError.
+
+    That cost is a quadratic: tokens are transformed one by one and attend in pairs.
+    """
+    patches = float(vit.backbone.shape.patches)
+    least, middle, most = (_cost(vit, kept) for kept in (0.0, patches / 2, patches))
+    _refuse_unreachable(macs, least, most)
+    pairs = 2 * (least + most - 2 * middle)  # of (kept / patches)^2
+    single = most - least - pairs
+    return (
+        patches * 2 * (macs - least) / (single + math.sqrt(single**2 + 4 * pairs * (macs - least)))
+    )
+
+
+def _cost(vit: PrunedVit, kept: float) -> float:
+    """Return the multiply-adds of an image that keeps `kept` patches after every decision."""
+    count, shape = len(vit.decision_blocks), vit.backbone.shape
+    macs = vit_macs(shape, torch.full((1, count), kept, dtype=torch.float64), vit.decision_blocks)
+    agents = vit.selector
+    own = 0.0
+    if isinstance(agents, TokenAgents) and agents.actor is not None:
+        asked = shape.patches + (count - 1) * kept
+        own = asked * agents.actor.macs_per_token + count * agents.actor.macs_per_image
+    return float(macs) + own
+
+
+def control_rates(vit: PrunedVit, config: Rl4dvitConfig) -> tuple[float, ...]:
+    """Return the share that a control arm keeps at each decision: rho, then rho of the rest (4.2).
+
+    The arm's own cost is part of the target: it is that of looking at all living patches.
+
+    Raises:
+        ValueError: the target cannot be reached.
+    """
+    count, shape = len(vit.decision_blocks), vit.backbone.shape
+    if config.target_keep is not None:  # the mean of rho, rho^2, … is the share asked for
+        share = config.target_keep
+        mean = _bisected(lambda r: sum(r**d for d in range(1, count + 1)) / count - share, 0, 1)
+        return (mean,) * count
+    if config.target_gmacs is None:
+        return (config.keep_rate,) * count
+    macs = 1e9 * config.target_gmacs
+
+    def cost(rho: float) -> float:
+        kept = [shape.patches * rho**decision for decision in range(1, count + 1)]
+        total = vit_macs(shape, torch.tensor([kept], dtype=torch.float64), vit.decision_blocks)
+        seen = [shape.patches, *kept[:-1]]
+        looks = shape.dim * sum(seen) if "attention" in vit.needs else 0.0
+        return float(total) + looks
+
+    _refuse_unreachable(macs, cost(0.0), cost(1.0))
+    return (_bisected(lambda rho: cost(rho) - macs, 0.0, 1.0),) * count
+
+
+def _refuse_unreachable(macs: float, least: float, most: float) -> None:
+    """Raise ValueError unless a cost lies between the least and the most."""
+    if not least <= macs <= most:
+        raise ValueError(
+            f"--target-gmacs {macs / 1e9:g}: with these decision blocks an image costs between "
+            f"{least / 1e9:.2f} and {most / 1e9:.2f}."
+        )
+
+
+def _bisected(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a rising function crosses zero between two points."""
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < 0 else (low, middle)
+    return (low + high) / 2
+
+
+@torch.inference_mode()
+def calibrate(context: RunContext, config: Rl4dvitConfig, vit: PrunedVit) -> None:
+    """Set the threshold above which a patch stays so that training images meet the target.
+
+    Without it the likelier action can cost far more or less than drawn actions did in training.
+    """
+    agents = vit.selector
+    assert isinstance(agents, TokenAgents)
+    split = context.data().split("train")
+    count = min(CALIBRATION_IMAGES, len(split.labels))
+    chosen = context.generator("calibrate").permutation(len(split.labels))[:count]
+    batches = [b for b in np.array_split(chosen, -(-count // 64)) if len(b)]
+    images = [b.to(context.device) for b in split.batches(batches, vit.image_size)]
+    wanted = wanted_patches(vit, config)
+    progress = context.stage("calibrate", BISECTIONS, "thresholds")
+    low, high = -LARGEST_LOGIT, LARGEST_LOGIT
+    for trial in range(BISECTIONS):
+        context.check_stop()
+        agents.threshold = (low + high) / 2
+        macs = torch.cat([vit.walk(batch).macs for batch in images])
+        kept = equivalent_patches(vit, macs)
+        low, high = (agents.threshold, high) if kept > wanted else (low, agents.threshold)
+        progress.update(trial + 1, kept=kept)
+    agents.threshold = (low + high) / 2

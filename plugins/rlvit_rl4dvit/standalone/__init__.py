@@ -1,0 +1,1 @@
+"""What an exported model consists of; `pruned_vit` is copied into exports as it is."""
