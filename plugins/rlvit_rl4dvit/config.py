@@ -125,6 +125,13 @@ class Rl4dvitConfig(MethodConfig):
         source="section 3.2; code",
         group=DECIDE,
     )
+    outcome: Literal["correct", "log-probability"] = setting(
+        "correct",
+        help="What an image pays: whether its answer is right, or how likely the right one is.",
+        unit="-",
+        source="section 3.2 (log-probability: rlvit, with --credit team)",
+        group=DECIDE,
+    )
     reward_scale: float = setting(
         24.0,
         help="R: a correct answer pays R over the number of living agents to each.",
@@ -394,6 +401,8 @@ class Rl4dvitConfig(MethodConfig):
                 f"--minibatch-images {self.minibatch_images} is more than a rollout has: "
                 f"{self.rollout_images * self.samples_per_image}"
             )
+        if self.outcome != "correct" and self.credit != "team":
+            raise ValueError("--outcome log-probability needs --credit team")
         if self.credit == "team" and self.samples_per_image < 2:
             raise ValueError("--credit team compares samples: give --samples-per-image 2 or more")
         if self.decide == "calibrated" and not self.has_target:

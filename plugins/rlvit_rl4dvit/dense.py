@@ -18,6 +18,14 @@ from rlvit_rl4dvit.backbone import targets_of
 from rlvit_rl4dvit.config import Rl4dvitConfig
 
 Table = Mapping[str, NDArray[Any]]
+DENSE = (  # what is recorded of it
+    "eval/top1",
+    "eval/top1_task",
+    "eval/top1_unseen",
+    "eval/top1_task_unseen",
+    "eval/gmacs",
+    "eval/nll",
+)
 
 
 class KeepAll:
@@ -74,9 +82,6 @@ def dense_baseline(
         context.record(0, renamed)
     with np.load(artifact.folder / "predictions.npz") as table:
         return dict(table)
-
-
-DENSE = ("eval/top1", "eval/top1_task", "eval/gmacs", "eval/nll")
 
 
 def dense_accuracy(dense: Table) -> float:

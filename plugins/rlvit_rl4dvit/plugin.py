@@ -92,6 +92,8 @@ def _baseline() -> list[MetricDef]:
     return [
         MetricDef("dense/top1", "%", "max", "eval/top1 of the backbone with all patches", axis),
         MetricDef("dense/top1_task", "%", "max", "eval/top1_task of the same", axis),
+        MetricDef("dense/top1_unseen", "%", "max", "eval/top1_unseen of the same", axis),
+        MetricDef("dense/top1_task_unseen", "%", "max", "eval/top1_task_unseen of the same", axis),
         MetricDef("dense/nll", "nats", "min", "eval/nll of the same", axis),
         MetricDef("dense/gmacs", "10^9 multiply-adds", "min", "eval/gmacs of the same", axis),
     ]

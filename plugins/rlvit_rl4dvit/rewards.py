@@ -66,17 +66,24 @@ def keep_ratio_reward(alive: Tensor, targets: Sequence[float]) -> Tensor:
 
 
 def team_reward(
-    correct: Tensor, alive: Tensor, alpha: float, beta: float, bonus: float, samples: int
+    outcome: Tensor, alive: Tensor, alpha: float, beta: float, bonus: float, samples: int
 ) -> Tensor:
     """Charge each alive agent alpha, and pay each at its last decision how its sample compared.
 
     An image is decided on several times; what an agent is paid is beta R times the difference of
-    its sample's answer from the mean of all samples of that image. Unlike the gated reward it also
-    tells an agent that left whether leaving was right. No paper has it. Arguments as in
-    `gated_reward`; rows of `correct` [B] are image by image, `samples` of each.
+    its sample's outcome from the mean of all samples of that image. Unlike the gated reward it also
+    tells an agent that left whether leaving was right. No paper has it.
+
+    Args:
+        outcome: what each sample is worth [B], image by image, `samples` of each.
+        alive: patches alive after each decision, bool [L, B, N].
+        alpha: price of staying at one decision.
+        beta: weight of the outcome.
+        bonus: R.
+        samples: of each image.
     """
-    right = correct.float().view(-1, samples)
-    compared = beta * bonus * (right - right.mean(1, keepdim=True)).view(-1)  # [B]
+    each = outcome.float().view(-1, samples)
+    compared = beta * bonus * (each - each.mean(1, keepdim=True)).view(-1)  # [B]
     acting = torch.cat([torch.ones_like(alive[:1]), alive[:-1]])
     leaves = acting & ~alive
     leaves[-1] = acting[-1]  # the last decision ends every episode

@@ -368,10 +368,12 @@ def _conclude(ctx: click.Context, outcome: RunOutcome) -> int:
     from rlvit.runs.cost import words
 
     if outcome.results:
-        rows = [
-            {"result": m.metric, "value": m.value, "sd": m.spread, "n": m.samples}
+        rows: list[dict[str, Any]] = [
+            {"result": m.metric, "value": m.value, "sd": m.spread, "n": m.samples, "step": m.step}
             for m in outcome.results
         ]
+        if len({m.step for m in outcome.results}) == 1:
+            rows = [{k: v for k, v in row.items() if k != "step"} for row in rows]
         show(rows, "table")
     attempts = f" in {outcome.attempt} attempts" if outcome.attempt > 1 else ""
     spent = f"{words(outcome.computed)} of computing{attempts}"

@@ -97,6 +97,7 @@ def _one_of(what: str, wanted: str, names: Sequence[str]) -> str:
 def _row(record: Any, results: list[Any]) -> dict[str, Any]:
     """Return a run as the list shows it, with the columns `LISTED`."""
     live = [r for r in results if not r.superseded]
+    live = [r for r in live if r.step == max(r.step for r in live)]  # of the finished model
     return {
         "run": record.id,
         "name": None if record.name == record.id else record.name,
