@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rlvit.contracts import ImageShape
 from rlvit.errors import UsageProblem
 from rlvit.specs import TaskSpec
 from rlvit_rl4dvit.config import Rl4dvitConfig
@@ -18,13 +19,15 @@ def adapt(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> Rl
     """Say what the weights are, and refuse what the parts cannot do.
 
     Raises:
-        UsageProblem: there is no such file of weights, or it is not the one that was asked for.
+        UsageProblem: there is no such file of weights, it is not the one that was asked for, or
+            there is nothing to decide from before a decision block.
     """
     if parts["backbone"].shape is None:
         raise UsageProblem(
             f"--backbone {parts['backbone'].name}: it has no blocks that could be walked; "
             "choose a Vision Transformer with a class token, such as deit_small_patch16_224."
         )
+    _check_blocks(config, task, parts)
     found = _weights_id(config)
     if config.weights_id not in (None, found):
         raise UsageProblem(
@@ -32,7 +35,26 @@ def adapt(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> Rl
         )
     if config.decide == "calibrated" and parts["selector"].name != "token-agents":
         config = config.model_copy(update={"decide": "greedy"})  # a control arm has no threshold
-    return config.model_copy(update={"weights_id": found})
+    where = config.weights
+    if found not in ("trained", where):  # a file, which may be looked for from elsewhere later
+        where = str(Path(where).expanduser().absolute())
+    return config.model_copy(update={"weights_id": found, "weights": where})
+
+
+def _check_blocks(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> None:
+    """Refuse decision blocks that the backbone or the selector lacks."""
+    size, classes = int(task.facts.get("size") or 224), int(task.facts.get("classes") or 1000)
+    depth = parts["backbone"].shape(ImageShape(size, classes)).depth
+    name, blocks = parts["backbone"].name, config.blocks()
+    if blocks[-1] >= depth:
+        raise UsageProblem(
+            f"--decision-blocks {config.decision_blocks}: {name} has blocks 0 to {depth - 1}."
+        )
+    if blocks[0] == 0 and "attention" in parts["selector"].needs:
+        raise UsageProblem(
+            f"--decision-blocks {config.decision_blocks}: {parts['selector'].name} looks at the "
+            "attention in the block before; before block 0 there is none. Expected 1 or more."
+        )
 
 
 def _weights_id(config: Rl4dvitConfig) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rlvit.contracts import RunContext
+from rlvit.errors import RlvitError
 from rlvit.nn.compute import vit_macs
 from rlvit.nn.pruning import PrunedVit
 from rlvit_rl4dvit.config import Rl4dvitConfig
@@ -27,7 +28,7 @@ def wanted_patches(vit: PrunedVit, config: Rl4dvitConfig) -> float:
     into one number of patches for all decisions.
 
     Raises:
-        ValueError: no number of patches costs so little or so much.
+        RlvitError: no number of patches costs so little or so much.
     """
     if config.target_keep is not None:
         return config.target_keep * vit.backbone.shape.patches
@@ -43,7 +44,7 @@ def equivalent_patches(vit: PrunedVit, macs: Tensor) -> float:
 
 
 def _patches_for(vit: PrunedVit, macs: float) -> float:
-    """Invert the cost of keeping the same patches after every decision; raises ValueError.
+    """Invert the cost of keeping the same patches after every decision; raises RlvitError.
 
     That cost is a quadratic: tokens are transformed one by one and attend in pairs.
     """
@@ -63,9 +64,8 @@ def _cost(vit: PrunedVit, kept: float) -> float:
     macs = vit_macs(shape, torch.full((1, count), kept, dtype=torch.float64), vit.decision_blocks)
     agents = vit.selector
     own = 0.0
-    if isinstance(agents, TokenAgents) and agents.actor is not None:
-        asked = shape.patches + (count - 1) * kept
-        own = asked * agents.actor.macs_per_token + count * agents.actor.macs_per_image
+    if isinstance(agents, TokenAgents):
+        own = agents.expected_macs(shape.patches + (count - 1) * kept, count)
     return float(macs) + own
 
 
@@ -75,7 +75,7 @@ def control_rates(vit: PrunedVit, config: Rl4dvitConfig) -> tuple[float, ...]:
     The arm's own cost is part of the target: it is that of looking at all living patches.
 
     Raises:
-        ValueError: the target cannot be reached.
+        RlvitError: the target cannot be reached.
     """
     count, shape = len(vit.decision_blocks), vit.backbone.shape
     if config.target_keep is not None:  # the mean of rho, rho^2, … is the share asked for
@@ -98,11 +98,11 @@ def control_rates(vit: PrunedVit, config: Rl4dvitConfig) -> tuple[float, ...]:
 
 
 def _refuse_unreachable(macs: float, least: float, most: float) -> None:
-    """Raise ValueError unless a cost lies between the least and the most."""
+    """Raise RlvitError unless a cost lies between the least and the most."""
     if not least <= macs <= most:
-        raise ValueError(
+        raise RlvitError(
             f"--target-gmacs {macs / 1e9:g}: with these decision blocks an image costs between "
-            f"{least / 1e9:.2f} and {most / 1e9:.2f}."
+            f"{least / 1e9:.3g} and {most / 1e9:.3g}."
         )
 
 

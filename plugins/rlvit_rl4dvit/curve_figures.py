@@ -15,7 +15,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from rlvit_rl4dvit.curve import AFTER, AGENTS, BEFORE, Measured
+from rlvit_rl4dvit.measured import AFTER, AGENTS, BEFORE, Measured
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

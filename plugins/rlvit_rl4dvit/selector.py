@@ -33,8 +33,12 @@ class TokenAgents:
 
     def create(self, generator: torch.Generator) -> Actor:
         """Draw the actor's first weights, put it on the backbone's device, and return it."""
+        self.actor = self._drawn(generator).to(next(self._backbone.module.parameters()).device)
+        return self.actor
+
+    def _drawn(self, generator: torch.Generator) -> Actor:
         shape, config = self._backbone.shape, self._config
-        actor = Actor(
+        return Actor(
             shape.dim,
             shape.patches,
             agent_specific=config.actor_state == "agent_specific",
@@ -42,8 +46,14 @@ class TokenAgents:
             init_keep=config.init_keep,
             generator=generator,
         )
-        self.actor = actor.to(next(self._backbone.module.parameters()).device)
-        return self.actor
+
+    def expected_macs(self, asked: float, decisions: int) -> float:
+        """Return the multiply-adds for an image of which `asked` patches are asked in all.
+
+        It is known before there are weights: a budget is made first.
+        """
+        actor = self.actor or self._drawn(torch.Generator())
+        return asked * actor.macs_per_token + decisions * actor.macs_per_image
 
     def prepare(self, images: Any) -> Mapping[str, float]:
         """Do nothing: these agents learn by rollouts."""

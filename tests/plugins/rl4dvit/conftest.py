@@ -1,4 +1,4 @@
-"""Shares one tiny RL4DViT run among the tests of a process, and the program that makes such runs."""
+"""Shares one tiny RL4DViT run among the tests of a process, and what makes such runs."""
 
 from __future__ import annotations
 

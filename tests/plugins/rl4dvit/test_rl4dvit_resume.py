@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ STOPS: list[tuple[tuple[str, str, int, str], int, str]] = [
 def log_of(home: Path, run_id: str) -> list[str]:
     """Where each attempt but the first began, by the run's log."""
     log = (home / "runs" / run_id / "log.txt").read_text()
-    return [line.split("attempt ", 1)[1] for line in log.splitlines() if "attempt " in line]
+    return re.findall(r"attempt (\d+: (?:going|there) .*)", log)
 
 
 def finish(tiny: Any, home: Path) -> Any:
