@@ -438,8 +438,14 @@ OFFICIAL_CODE: Mapping[str, Any] = {
     "finetune_epochs": 30.0,
 }
 RECOMMENDED: Mapping[str, Any] = {
-    "lr": 5e-4,  # on-policy's default; 5e-6 moves nothing in a few hundred rollouts
-    "init_keep": 0.9,  # the frozen backbone still answers right at the start
+    # The paper's reward tells an agent hardly whether its own token mattered: with it, 300 rollouts
+    # of ViT-Tiny on Imagenette end far below random tokens, with team credit far above them.
+    "credit": "team",
+    "outcome": "log-probability",
+    "rollout_images": 16,
+    "samples_per_image": 4,
+    "lr": 1e-3,  # 5e-6 moves nothing in a few hundred rollouts
+    "init_keep": 0.8,  # the frozen backbone still answers right at the start
     "normalise_tokens": True,  # a token's scale grows with depth; the shared actor sees all depths
     "huber": 10.0,  # on-policy's default
     "augment": "crop-flip",  # the answers that agents are paid for should be about whole images
