@@ -45,6 +45,7 @@ def setting(
     source: str,
     group: str,
     bookkeeping: bool = False,
+    instead_of: tuple[str, ...] = (),
     **limits: Any,
 ) -> Any:
     """Declare a configuration value with its unit and source.
@@ -56,10 +57,12 @@ def setting(
         source: table, section or fact that the default comes from.
         group: heading under which `--help` shows it.
         bookkeeping: it cannot change a result, and so is left out of the fingerprint.
+        instead_of: fields that it excludes; giving it takes a preset's value of these away.
         limits: pydantic's `gt`, `ge`, `lt`, `le`.
     """
     extra: dict[str, Any] = {"unit": unit, "source": source, "group": group}
     extra["bookkeeping"] = bookkeeping
+    extra["instead_of"] = list(instead_of)
     if (
         isinstance(default, int)
         and not isinstance(default, bool)
@@ -109,10 +112,19 @@ def resolve(
     for name in given:
         if name not in config.model_fields:
             raise UnknownName("option", name, config.model_fields)
+    replaced = {other for name in given for other in _excluded(config, name)}
+    kept = {name: value for name, value in preset.items() if name not in replaced}
     try:
-        return config(**{**preset, **given})
+        return config(**{**kept, **given})
     except ValidationError as error:
         raise UsageProblem("; ".join(_explain(item) for item in error.errors())) from None
+
+
+def _excluded(config: type[MethodConfig], name: str) -> list[str]:
+    """Return the fields whose place a field takes."""
+    extra = config.model_fields[name].json_schema_extra
+    excluded = extra.get("instead_of", []) if isinstance(extra, dict) else []
+    return [str(other) for other in excluded] if isinstance(excluded, list) else []
 
 
 def _explain(item: Any) -> str:

@@ -59,6 +59,10 @@ def _check_blocks(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any
 
 def _weights_id(config: Rl4dvitConfig) -> str:
     """Return what the weights are, however they are found."""
+    if config.train_backbone and config.weights.startswith(HUB + ":"):
+        raise UsageProblem(
+            f"--weights {config.weights} and --train-backbone contradict each other: give one."
+        )
     if config.weights == HUB or config.weights.startswith(HUB + ":"):
         return "trained" if config.train_backbone else config.weights
     path = Path(config.weights).expanduser()

@@ -146,6 +146,7 @@ class Rl4dvitConfig(MethodConfig):
         unit="reward",
         source="code",
         group=DECIDE,
+        instead_of=("target_keep", "target_gmacs"),
         ge=0,
     )
     beta: float = setting(
@@ -157,6 +158,7 @@ class Rl4dvitConfig(MethodConfig):
         unit="of patches",
         source="rlvit: through the fixed point n* = beta R p / alpha",
         group=DECIDE,
+        instead_of=("target_gmacs",),
         gt=0,
         le=1,
     )
@@ -166,6 +168,7 @@ class Rl4dvitConfig(MethodConfig):
         unit="10^9 multiply-adds",
         source="rlvit",
         group=DECIDE,
+        instead_of=("target_keep",),
         gt=0,
     )
     keep_rate: float = setting(

@@ -64,7 +64,7 @@ def _random(name: str, generator: torch.Generator, shape: ImageShape) -> nn.Modu
 
 def _from_hub(name: str, tag: str) -> TimmBackbone:
     if name in GRID_MODELS:
-        message = f"weights: {name} has no pretrained weights on the hub; give none or a file"
+        message = f"weights: {name} has no pretrained weights on the hub: train it, or give a file"
         raise UsageProblem(message)
     model, names = stored.pretrained(name, tag)
     return _open(model, names, stored.state_sha256(model))

@@ -224,3 +224,20 @@ def test_the_digest_of_code_is_that_of_its_files() -> None:
     assert code_digest(flat, code_digest) == code_digest(code_digest, flat, flat)
     with pytest.raises(TypeError):
         code_digest(sys)
+
+
+class Steered(MethodConfig):
+    """Two ways to say the same thing."""
+
+    share: float | None = setting(
+        None, help="-", unit="-", source="-", group="-", instead_of=("cost",)
+    )
+    cost: float | None = setting(
+        None, help="-", unit="-", source="-", group="-", instead_of=("share",)
+    )
+
+
+def test_a_given_value_takes_the_place_of_the_preset_value_that_it_excludes() -> None:
+    assert resolve(Steered, {"share": 0.5}, {"cost": 2.0}) == Steered(cost=2.0)
+    assert resolve(Steered, {"share": 0.5}, {}) == Steered(share=0.5)
+    assert resolve(Steered, {}, {"share": 0.5, "cost": 2.0}) == Steered(share=0.5, cost=2.0)

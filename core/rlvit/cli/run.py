@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rlvit.config import OptionInfo
     from rlvit.home import Home
     from rlvit.runs.execute import RunOutcome
-    from rlvit.runs.plan import Plan
+    from rlvit.runs.plan import Plan, Request
     from rlvit.specs import MethodSpec
 
 MOST_SEEDS = 10_000
@@ -196,29 +197,24 @@ def run(
     if seeds is not None and ctx.get_parameter_source("seed") is ParameterSource.COMMANDLINE:
         raise UsageProblem("give --seed or --seeds, not both.")
     catalog: Catalog = ctx.meta["catalog"]
-    plans = [
-        make_plan(
-            catalog,
-            Request(
-                plugin=given["plugin"],
-                task=given["task"],
-                preset=given["preset"],
-                protocol=given["protocol"],
-                slots=_pick(given, "slot_"),
-                values=_pick(given, PREFIX),
-                seed=one,
-                name=given["name"],
-                note=given["note"],
-                tags=parse_tags(given["tags"]),
-                device=given["device"],
-                threads=given["threads"],
-                data_root=given.get("data_root"),
-                skip_bad_images=given.get("skip_bad_images", False),
-            ),
-        )
-        for one in _parse_seeds(seeds, seed)
-    ]
-    _announce(plans[0], chosen=given["preset"] is not None, dry_run=dry_run)
+    request = Request(
+        plugin=given["plugin"],
+        task=given["task"],
+        preset=given["preset"],
+        protocol=given["protocol"],
+        slots=_pick(given, "slot_"),
+        values=_pick(given, PREFIX),
+        name=given["name"],
+        note=given["note"],
+        tags=parse_tags(given["tags"]),
+        device=given["device"],
+        threads=given["threads"],
+        data_root=given.get("data_root"),
+        skip_bad_images=given.get("skip_bad_images", False),
+    )
+    plans = [make_plan(catalog, replace(request, seed=one)) for one in _parse_seeds(seeds, seed)]
+    other = None if given["preset"] is not None else _other_plan(catalog, request, plans[0])
+    _announce(plans[0], other, chosen=given["preset"] is not None, dry_run=dry_run)
     if dry_run:
         return 0
     codes = [_run_one(ctx, catalog, plan, print_every) for plan in plans]
@@ -306,7 +302,18 @@ def _parse_seeds(seeds: str | None, seed: int) -> list[int]:
     return found
 
 
-def _announce(plan: Plan, *, chosen: bool, dry_run: bool) -> None:
+def _other_plan(catalog: Catalog, request: Request, plan: Plan) -> Plan | None:
+    """Return the plan under the preset that was not chosen, None if it would be refused."""
+    from rlvit.runs.plan import make_plan
+
+    name = "quick" if plan.preset.name == "paper" else "paper"
+    try:
+        return make_plan(catalog, replace(request, preset=name))
+    except UsageProblem:
+        return None
+
+
+def _announce(plan: Plan, other: Plan | None, *, chosen: bool, dry_run: bool) -> None:
     """Say what will run and what it costs here; without `--preset` also what the other costs."""
     from rlvit.runs.cost import device_speed, stage_seconds, words
 
@@ -315,17 +322,11 @@ def _announce(plan: Plan, *, chosen: bool, dry_run: bool) -> None:
     seconds = stage_seconds(costs, speed)
     line = f"preset {plan.preset.name} on {plan.device}: about {words(sum(seconds))}"
     if not chosen:
-        other_name = "quick" if plan.preset.name == "paper" else "paper"
-        other = plan.method.preset(other_name)
-        task_costs = plan.method.estimate(
-            plan.method.config(**other.values),
-            plan.task,
-            plan.task.protocol(other.protocol),
-            plan.parts,
-        )
-        total = words(sum(stage_seconds(task_costs, speed)))
         why = "no CUDA device here" if plan.device == "cpu" else "a CUDA device is here"
-        line += f" ({why}; --preset {other_name} would take about {total})"
+        if other is not None:
+            total = words(sum(stage_seconds(other.costs(), speed)))
+            why += f"; --preset {other.preset.name} would take about {total}"
+        line += f" ({why})"
     click.echo(line + ".", err=not dry_run)
     if dry_run:
         _show_plan(

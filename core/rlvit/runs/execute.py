@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -269,10 +269,12 @@ def _plan_again(
         seed=record.seed,
         device=record.provenance["device"],
         threads=threads or record.provenance["threads"],
-        data_root=data_root or record.provenance.get("data_root"),
+        data_root=data_root,
         skip_bad_images=record.provenance.get("skip_bad_images", False),
     )
     plan = make_plan(catalog, request)
+    if data_root is None and record.provenance.get("data_root"):  # not every task looks there
+        plan = replace(plan, data_root=Path(record.provenance["data_root"]))
     if plan.fingerprint != record.fingerprint:
         raise RlvitError(
             f"run {record.id} was made by {record.plugin_version}, whose protocol or options "

@@ -14,21 +14,17 @@ KILLED, STOPPED = -signal.SIGKILL, 130
 # second step; one more is written where Ctrl-C is heard.
 NONE = "there is no checkpoint yet; starting from the beginning"
 STOPS: list[tuple[tuple[str, str, int, str], int, str]] = [
-    (("after", "backbone", 1, "SIGKILL"), KILLED, NONE),
     (("after", "backbone", 3, "SIGKILL"), KILLED, "going on from backbone 2"),
     (("shown", "backbone", 2, "SIGINT"), STOPPED, "going on from backbone 3"),
     (("shown", "evaluate", 1, "SIGKILL"), KILLED, "going on from backbone 6"),  # all patches
-    (("after", "rollouts", 1, "SIGKILL"), KILLED, "going on from backbone 6"),
     (("after", "rollouts", 3, "SIGKILL"), KILLED, "going on from rollouts 2"),
     (("shown", "rollouts", 2, "SIGINT"), STOPPED, "going on from rollouts 3"),
     (("shown", "calibrate", 4, "SIGKILL"), KILLED, "going on from rollouts 5"),
     (("shown", "calibrate", 2, "SIGINT"), STOPPED, "going on from rollouts 5"),
     (("shown", "evaluate", 1, "SIGKILL"), KILLED, "going on from rollouts 5"),  # before tuning
     (("shown", "evaluate", 1, "SIGINT"), STOPPED, "going on from rollouts 5"),
-    (("built", "predictions-5", 0, "SIGKILL"), KILLED, "going on from rollouts 5"),
     (("after", "finetune", 1, "SIGKILL"), KILLED, "going on from finetune 0"),
     (("shown", "finetune", 2, "SIGINT"), STOPPED, "going on from finetune 1"),
-    (("shown", "calibrate", 3, "SIGKILL"), KILLED, "going on from finetune 3"),
     (("shown", "evaluate", 2, "SIGKILL"), KILLED, "going on from finetune 3"),  # the last
     (("shown", "evaluate", 1, "SIGINT"), STOPPED, "going on from finetune 3"),
     (("built", "model", 0, "SIGINT"), STOPPED, "going on from finetune 3"),  # heard by the figures
@@ -99,17 +95,38 @@ def test_a_control_arm_is_resumed_within_its_fine_tuning(
     assert tiny_vit.outcome_of(home, outcome.id) == expected
 
 
+def stopping_at(tiny: Any, wanted: str) -> Any:
+    """A display that breaks a run off at the first sign of progress of a stage."""
+
+    def heard(stage: str) -> None:
+        if stage == wanted:
+            raise KeyboardInterrupt
+
+    return tiny.Rehearsal(heard)
+
+
 def test_a_run_without_fine_tuning_is_resumed_from_its_agents(
     tiny_vit: Any, whole_run: Any, tmp_path: Path
 ) -> None:
     weights = whole_run.folder / "artifacts" / "backbone" / "backbone.safetensors"
     options: dict[str, Any] = {"finetune_epochs": 0, "weights": str(weights), "figures": False}
-    options |= {"decide": "sample", "data_root": None}  # digits need no folder of data
     unbroken = tiny_vit.start(tmp_path / "unbroken", **options)
     home = tmp_path / "home"
-    stop = ("built", "model", 0, "SIGKILL")
-    assert tiny_vit.attempts(home, [("start", {**options, "stop": stop})]) == [KILLED]
+    stopped = tiny_vit.start(home, stopping_at(tiny_vit, "calibrate"), **options)
+    assert stopped.state == "interrupted"
     outcome = finish(tiny_vit, home)
     assert log_of(home, outcome.id) == ["2: going on from rollouts 5"]
     expected = tiny_vit.outcome_of(tmp_path / "unbroken", unbroken.id)
     assert tiny_vit.outcome_of(home, outcome.id) == expected
+
+
+def test_a_run_on_images_that_need_no_folder_is_resumed_without_one(
+    tiny_vit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # which has no folder `data`
+    monkeypatch.delenv("RLVIT_DATA", raising=False)
+    home = tmp_path / "home"
+    options = {"selector": "uniform", "finetune_epochs": 0, "figures": False, "data_root": None}
+    stopped = tiny_vit.start(home, stopping_at(tiny_vit, "evaluate"), **options)
+    assert stopped.state == "interrupted"
+    finish(tiny_vit, home)
