@@ -14,6 +14,7 @@ from rlvit.specs import (
     MethodSpec,
     MetricDef,
     Protocol,
+    PublishedResult,
     RewardSpec,
     SelectorSpec,
     TaskSpec,
@@ -30,6 +31,7 @@ KINDS: Mapping[str, tuple[str, type]] = {
     "evaluator": ("rlvit_evaluators", EvaluatorSpec),
     "metric": ("rlvit_metrics", MetricDef),
 }
+PUBLISHED = ("rlvit_published", PublishedResult)  # these have no names of their own
 
 
 def match(name: str, known: Iterable[str]) -> str | None:
@@ -55,6 +57,7 @@ class Catalog:
     plugins: Plugins
     entries: Mapping[str, Mapping[str, Entry]]
     problems: Mapping[str, str] = field(default_factory=dict)  # plugin -> why it was set aside
+    published: tuple[Entry, ...] = ()  # in the order of the plugins
 
     def entry(self, kind: str, name: str) -> Entry:
         """Return the entry of that kind and name, compared without regard to case.
@@ -123,29 +126,34 @@ class Catalog:
 def build_catalog(plugins: Plugins) -> Catalog:
     """Ask each plugin in turn what it offers; one that fails is set aside whole."""
     entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+    published: list[Entry] = []
     problems = {info.name: info.error for info in plugins.found if info.error is not None}
     for info in plugins.active:
         try:
             offered = _ask(plugins, info)
             _refuse_taken_names(offered, entries)
+            printed = _answers(plugins, info, *PUBLISHED)
         except (Exception, SystemExit) as problem:
             problems[info.name] = f"{type(problem).__name__}: {problem}".splitlines()[0]
             plugins.manager.unregister(name=info.name)
             continue
         for kind, specs in offered.items():
             entries[kind].update({spec.name: Entry(spec, info) for spec in specs})
-    return Catalog(plugins, entries, problems)
+        published += [Entry(result, info) for result in printed]
+    return Catalog(plugins, entries, problems, tuple(published))
 
 
 def _ask(plugins: Plugins, info: PluginInfo) -> dict[str, list[Any]]:
-    """Call one plugin's registration hooks."""
-    answers = {}
-    for kind, (hook, expected) in KINDS.items():
-        lists = plugins.caller(info.name, hook)()
-        answers[kind] = [spec for specs in lists for spec in specs]
-        for spec in answers[kind]:
-            if not isinstance(spec, expected):
-                raise TypeError(f"{hook} returned {spec!r}, which is no {expected.__name__}")
+    """Call one plugin's hooks that register names."""
+    return {kind: _answers(plugins, info, *asked) for kind, asked in KINDS.items()}
+
+
+def _answers(plugins: Plugins, info: PluginInfo, hook: str, expected: type) -> list[Any]:
+    """Call one of a plugin's registration hooks; raises TypeError."""
+    answers = [spec for specs in plugins.caller(info.name, hook)() for spec in specs]
+    for spec in answers:
+        if not isinstance(spec, expected):
+            raise TypeError(f"{hook} returned {spec!r}, which is no {expected.__name__}")
     return answers
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         EvaluatorSpec,
         MethodSpec,
         MetricDef,
+        PublishedResult,
         RewardSpec,
         SelectorSpec,
         TaskSpec,
@@ -59,6 +60,11 @@ def rlvit_evaluators() -> Sequence[EvaluatorSpec]:  # type: ignore[empty-body]
 @hookspec
 def rlvit_metrics() -> Sequence[MetricDef]:  # type: ignore[empty-body]
     """Declare the metrics that this plugin's methods and evaluators log."""
+
+
+@hookspec
+def rlvit_published() -> Sequence[PublishedResult]:  # type: ignore[empty-body]
+    """Offer numbers printed in papers, which reports set beside measured ones."""
 
 
 @hookspec

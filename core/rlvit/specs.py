@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,9 @@ PRESET_NAMES = ("paper", "official-code", "recommended", "quick")
 DATASET = "dataset"  # the kind of the tasks that are images: `--dataset cifar10 --data-root DIR`
 Setting = bool | int | float | str
 Need = Literal["images", "reconstruction", "tokens", "cls", "attention"]
+# verified: read in the source that is named; secondary: read in a later work that quotes it;
+# superseded: its authors have printed another number since
+Status = Literal["verified", "secondary", "superseded"]
 
 
 def digest(value: object) -> str:
@@ -143,6 +147,47 @@ class EvaluatorSpec:
     name: str
     summary: str
     measure: Callable[[Examination], list[Measurement]]
+    headline: tuple[str, ...] = ()  # metrics that tables show if none are asked for, in order
+
+
+@dataclass(frozen=True)
+class PublishedResult:
+    """A number that is printed somewhere, to be set beside what runs measured.
+
+    Raises:
+        ValueError: it cannot be one; the message says what was expected.
+    """
+
+    name: str  # of the method as the source calls it
+    task: str
+    protocol: str  # the one of ours that it is comparable under; "" if none is
+    metric: str
+    value: float
+    spread: float | None  # sample standard deviation over runs
+    n: int | None  # runs behind it
+    where: str  # table or figure
+    cite: str
+    status: Status
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what could only mislead."""
+        for name in ("name", "task", "metric", "where", "cite"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise ValueError(f"{name}: expected text, got {getattr(self, name)!r}")
+        if not _is_number(self.value):
+            raise ValueError(f"value: expected a finite number, got {self.value!r}")
+        if self.spread is not None and not (_is_number(self.spread) and self.spread >= 0):
+            raise ValueError(f"spread: expected a number that is not negative, got {self.spread!r}")
+        if self.n is not None and (type(self.n) is not int or self.n < 1):
+            raise ValueError(f"n: expected a whole number above 0, got {self.n!r}")
+        if self.status not in get_args(Status):
+            known = ", ".join(get_args(Status))
+            raise ValueError(f"status: expected one of {known}, got {self.status!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rlvit.hookspecs import hookimpl
-from rlvit.specs import DATASET, MethodSpec, MetricDef, SelectorSpec
+from rlvit.specs import DATASET, MethodSpec, MetricDef, PublishedResult, SelectorSpec
 
 CITE = "RL4DViT: multi-agent reinforcement learning drops tokens of Vision Transformers"
 
@@ -79,6 +80,14 @@ def rlvit_commands() -> Sequence[Any]:
     from rlvit_rl4dvit.curve import command
 
     return [command()]
+
+
+@hookimpl
+def rlvit_published() -> Sequence[PublishedResult]:
+    """Offer what the paper's tables print."""
+    from rlvit.published import load_published
+
+    return load_published(Path(__file__).with_name("published.toml"))
 
 
 @hookimpl

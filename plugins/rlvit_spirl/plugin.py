@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rlvit.hookspecs import hookimpl
-from rlvit.specs import BackboneSpec, MethodSpec, MetricDef, SelectorSpec
+from rlvit.specs import BackboneSpec, MethodSpec, MetricDef, PublishedResult, SelectorSpec
 
 CITE = "SPIRL: efficient salient patch input reinforcement learning from masked auto-encoders"
 
@@ -80,6 +81,14 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
             make=make,
         )
     ]
+
+
+@hookimpl
+def rlvit_published() -> Sequence[PublishedResult]:
+    """Offer what the paper prints for 100K steps."""
+    from rlvit.published import load_published
+
+    return load_published(Path(__file__).with_name("published.toml"))
 
 
 @hookimpl

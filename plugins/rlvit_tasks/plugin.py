@@ -116,11 +116,13 @@ def rlvit_evaluators() -> Sequence[EvaluatorSpec]:
             name="full-games",
             summary="plays whole games, each with its own random stream; scores are raw",
             measure=play,
+            headline=("eval/return", "eval/human_normalised"),
         ),
         EvaluatorSpec(
             name="classification",
             summary="classifies images once each, in a fixed order, and counts what it cost",
             measure=classify,
+            headline=("eval/top1", "eval/top1_task", "eval/gmacs"),
         ),
     ]
 

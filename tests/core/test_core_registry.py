@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, insert
 from sqlalchemy.exc import IntegrityError
 from toy_program import in_processes
 from toy_writers import LOSS, SCORE, new_run, open_at, read_points, write_points
 
 from rlvit.contracts import Artifact
 from rlvit.errors import RlvitError, UnknownName, UsageProblem
-from rlvit.registry import queries
+from rlvit.registry import migrations, queries
 from rlvit.registry.database import open_database
-from rlvit.registry.schema import VERSION_TABLE, Base
+from rlvit.registry.schema import REVISION, VERSION_TABLE, Base
 from rlvit.registry.store import MOVES, PointRow, Store
 
 
@@ -75,6 +78,131 @@ def test_the_database_is_safe_for_several_writers(store: Store) -> None:
     assert settings["journal_mode"] == "wal"
     assert settings["foreign_keys"] == 1
     assert settings["busy_timeout"] >= 10_000
+
+
+@pytest.fixture
+def old(url: str, tmp_path: Path) -> dict[str, Any]:
+    """Make a registry of the first schema with a run in it, and return its tables."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for table, row in OLD_ROWS.items():
+            connection.execute(insert(Base.metadata.tables[table]), row)
+    engine.dispose()
+    return _tables(tmp_path / "registry.db")
+
+
+OLD_ROWS: dict[str, dict[str, Any]] = {
+    "metric": vars(SCORE),
+    "experiment": {
+        **{"id": 7, "fingerprint": "f", "method": "toy", "task": "Alpha", "protocol": "brief"},
+        **{"protocol_settings": {"a": 1}, "config": {}, "slots": {}},
+    },
+    "run": {
+        **{"id": "r", "experiment_id": 7, "name": "Zoë", "seed": 3, "preset": "quick"},
+        **{"plugin": "toy", "plugin_version": "1", "state": "completed", "attempt": 1},
+        **{"note": "", "archived": False, "folder": "x", "provenance": {}, "bookkeeping": {}},
+        **{"created_at": 1.5, "seconds": 2.5, "process": {}},
+    },
+    "result": {
+        **{"run_id": "r", "metric": "a/score", "attempt": 1, "row": 0, "step": 9},
+        **{"value": 0.1, "samples": 2, "spread": None, "superseded": False},
+    },
+}
+
+
+def test_an_old_registry_is_upgraded_beside_a_copy_of_it(
+    url: str, tmp_path: Path, old: dict[str, Any]
+) -> None:
+    store = Store(url)
+    assert queries.find_run(store.engine, "r").name == "Zoë"
+    assert [r.value for r in queries.results(store.engine, "r")] == [0.1]
+    store.close()
+    tables = _tables(tmp_path / "registry.db")
+    assert (old[VERSION_TABLE], tables[VERSION_TABLE]) == ([("0001",)], [(REVISION,)])
+    added = set(tables) - set(old)
+    assert added == {"baseline"}
+    assert {n: tables[n] for n in old if n != VERSION_TABLE} == {
+        n: rows for n, rows in old.items() if n != VERSION_TABLE
+    }
+    assert _tables(tmp_path / "registry.db.0001.bak") == old
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_an_upgrade_keeps_the_copies_of_earlier_ones(
+    url: str, tmp_path: Path, old: dict[str, Any]
+) -> None:
+    (tmp_path / "registry.db.0001.bak").write_text("mine")
+    open_database(url).dispose()
+    assert (tmp_path / "registry.db.0001.bak").read_text() == "mine"
+    assert _tables(tmp_path / "registry.db.0001.bak.2") == old
+
+
+def test_an_upgrade_without_a_copy_is_not_made(
+    url: str, tmp_path: Path, old: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rlvit.registry.database.os.replace", full)
+    with pytest.raises(RlvitError, match=r"could not be copied.*No space.*Nothing was changed"):
+        open_database(url)
+    assert _tables(tmp_path / "registry.db") == old
+    assert not list(tmp_path.glob("*.bak*"))
+
+
+def test_several_processes_may_upgrade_a_registry_at_once(
+    url: str, tmp_path: Path, old: dict[str, Any]
+) -> None:
+    assert in_processes(open_at, [(url, time.time() + 0.3)] * 4) == [0] * 4
+    assert _tables(tmp_path / "registry.db.0001.bak") == old
+    assert len(list(tmp_path.glob("*.bak*"))) == 1
+
+
+def _baseline(name: str, index: int | None, value: float = 1.0, **more: Any) -> dict[str, Any]:
+    known = {"name": name, "task": "Alpha", "protocol": "", "metric": "a/score", "spread": None}
+    where = {"n": 1, "source": "f.csv", "cite": "", "status": "imported", "note": ""}
+    return {**known, **where, "run_index": index, "value": value, "sha256": "0" * 64, **more}
+
+
+def test_baselines_are_added_once_and_removed(store: Store) -> None:
+    rows = [*(_baseline("x", i, i / 3) for i in range(3)), _baseline("ÿ", None, n=None)]
+    assert store.add_baselines(rows) == 4
+    moved = [row | {"source": "g.csv", "sha256": "1" * 64} for row in reversed(rows)]
+    assert store.add_baselines(moved) == 0  # another file with the same content
+    found = queries.baselines(store.engine)
+    assert [(b.name, b.run_index, b.value) for b in found] == [
+        ("x", 0, 0.0),
+        ("x", 1, 1 / 3),
+        ("x", 2, 2 / 3),
+        ("ÿ", None, 1.0),
+    ]
+    assert {b.source for b in found} == {"f.csv"}
+    assert store.remove_baselines("x") == 3
+    assert [b.name for b in queries.baselines(store.engine)] == ["ÿ"]
+    with pytest.raises(UnknownName, match="unknown baseline 'x'"):
+        store.remove_baselines("x")
+
+
+@pytest.mark.parametrize(
+    "other", [{"value": 2.0}, {"protocol": "brief"}, {"run_index": 1}, {"cite": "B et al."}]
+)
+def test_a_name_with_other_content_is_refused_whole(store: Store, other: dict[str, Any]) -> None:
+    store.add_baselines([_baseline("my x", 0)])
+    with pytest.raises(UsageProblem) as caught:
+        store.add_baselines([_baseline("new", 0), _baseline("my x", 0) | other])
+    message = str(caught.value)
+    assert message.startswith("a baseline 'my x' with other content is there already (1 values by")
+    assert message.endswith("choose another --name, or first `rlvit baselines remove 'my x'`.")
+    assert [b.name for b in queries.baselines(store.engine)] == ["my x"]
+
+
+def test_a_baseline_of_an_undeclared_metric_is_refused(store: Store) -> None:
+    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+        store.add_baselines([_baseline("x", 0, metric="a/lost")])
 
 
 @pytest.mark.parametrize("attempt", range(3))

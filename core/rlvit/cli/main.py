@@ -16,7 +16,11 @@ COMMANDS = {
     "run": ("rlvit.cli.run", "run", "Run a method on a task."),
     "resume": ("rlvit.cli.run", "resume", "Go on with an interrupted run."),
     "runs": ("rlvit.cli.runs", "runs", "List, show, compare and annotate runs."),
+    "report": ("rlvit.cli.report", "report", "Compare runs: tables, figures, one page."),
     "export-model": ("rlvit.cli.export", "export_model", "Write a trained model as plain files."),
+    "baselines": ("rlvit.cli.baselines", "baselines", "Import scores to compare with."),
+    "claims": ("rlvit.cli.claims", "claims", "Judge statements about the results."),
+    "plan": ("rlvit.cli.claims", "plan", "Say how many seeds a claim needs."),
     "plugins": ("rlvit.cli.plugins", "plugins", "List and show plugins."),
 }
 

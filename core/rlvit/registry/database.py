@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +27,7 @@ BUSY_SECONDS = 60  # how long a writer waits for another before it gives up
 def open_database(url: str) -> Engine:
     """Return an engine on a registry of the current schema, making or upgrading it as needed.
 
+    Before an upgrade an SQLite registry is copied to `<file>.<old schema>.bak` beside it.
     Several processes may call this at once on a database that does not exist yet.
 
     Raises:
@@ -133,6 +138,32 @@ def _migrate(engine: Engine) -> None:
         )
     if found is None and sqlite and inspect(engine).get_table_names():
         raise RlvitError(f"the database {engine.url} holds another program's tables.")
-    with writing(engine).begin() as connection:
+    with writing(engine).begin() as connection:  # holds the write lock: the copy is what changes
+        if found is not None and sqlite:
+            _back_up(Path(str(engine.url.database)), found)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _back_up(path: Path, revision: str) -> None:
+    """Copy a registry as it is, with what only its write-ahead log holds.
+
+    Raises:
+        RlvitError: it cannot be copied, as on a full disk.
+    """
+    names = itertools.chain([""], (f".{number}" for number in itertools.count(2)))
+    candidates = (path.with_name(f"{path.name}.{revision}.bak{name}") for name in names)
+    copy = next(candidate for candidate in candidates if not candidate.exists())
+    part = copy.with_name(f"{copy.name}.part")
+    part.unlink(missing_ok=True)  # of an upgrade that was stopped
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode=DELETE")  # one file, that is whole by itself
+        os.replace(part, copy)
+    except (OSError, sqlite3.Error) as error:
+        part.unlink(missing_ok=True)
+        raise RlvitError(
+            f"the registry {path} could not be copied to {copy.name} before its upgrade: {error}. "
+            "Nothing was changed."
+        ) from None

@@ -3,22 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import ColumnElement, Engine, Select, and_, func, select, true
 from sqlalchemy.orm import Session
 
 from rlvit.errors import UnknownName, UsageProblem
 from rlvit.registry import schema
 from rlvit.registry.records import (
     ArtifactRecord,
+    BaselineRecord,
     EpisodeRecord,
     PointRecord,
     ResultRecord,
     RunRecord,
     TransitionRecord,
 )
+from rlvit.specs import MetricDef
+
+COMPLETED = "completed"
+EXPERIMENT_COLUMNS = (
+    *("id", "fingerprint", "method", "task", "protocol"),
+    *("protocol_settings", "config", "slots"),
+)
+RUN_COLUMNS = (
+    *("id", "experiment_id", "name", "seed", "preset", "plugin_version"),
+    *("git_commit", "git_dirty", "seconds", "note"),
+)
+RESULT_COLUMNS = ("run_id", "metric", "step", "value", "samples", "spread")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which runs a report is about; archived ones never are. `tag` is KEY or KEY=VALUE."""
+
+    method: str | None = None
+    task: str | None = None
+    protocol: str | None = None
+    tag: str | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The completed runs of a scope as rows with named columns, all read at one moment."""
+
+    experiments: Sequence[Any]  # what is repeated over seeds; some may have no completed run
+    runs: Sequence[Any]
+    results: Sequence[Any]  # live ones, by run, metric and the order of their making
+    artifacts: Sequence[Any]  # run_id, kind, path; in the order of their making
+    unfinished: dict[str, int]  # state -> runs of the scope that are not completed
 
 
 def list_runs(
@@ -127,6 +161,103 @@ def artifacts(engine: Engine, run_id: str) -> list[ArtifactRecord]:
     )
     with Session(engine) as session:
         return [_copy(row, ArtifactRecord, role=role) for row, role in session.execute(query)]
+
+
+def baselines(engine: Engine) -> list[BaselineRecord]:
+    """Return the imported scores by name, task, protocol, metric and run."""
+    row = schema.Baseline
+    query = select(row).order_by(row.name, row.task, row.protocol, row.metric, row.run_index)
+    return [_copy(one, BaselineRecord) for one in _all(engine, query)]
+
+
+def curve(engine: Engine, run_id: str, metric: str) -> list[tuple[int, float | None]]:
+    """Return the stored (step, value) of a run's metric without the superseded ones."""
+    point = schema.Point
+    query = (
+        select(point.step, point.value)
+        .where(point.run_id == run_id, point.metric == metric, point.superseded.is_(False))
+        .order_by(point.row)
+    )
+    with engine.connect() as connection:
+        return [(step, value) for step, value in connection.execute(query)]
+
+
+def finished(engine: Engine, scope: Scope) -> Finished:
+    """Return the completed runs of a scope with all that reports say of them.
+
+    As many statements for 100,000 runs as for one.
+    """
+    run, experiment, result = schema.Run, schema.Experiment, schema.Result
+    done = and_(_within(scope), run.state == COMPLETED)
+    device = [run.provenance[key].as_string().label(key) for key in ("device", "gpu")]
+    queries = {
+        "experiments": select(
+            *(getattr(experiment, name) for name in EXPERIMENT_COLUMNS),
+        ).where(_of_experiment(scope)),
+        "runs": select(*(getattr(run, name) for name in RUN_COLUMNS), *device)
+        .join(experiment)
+        .where(done),
+        "results": select(*(getattr(result, name) for name in RESULT_COLUMNS))
+        .where(result.run_id.in_(select(run.id).join(experiment).where(done)))
+        .where(result.superseded.is_(False))
+        .order_by(result.run_id, result.metric, result.attempt, result.row),
+        "artifacts": select(schema.Lineage.run_id, schema.ArtifactRow.kind, schema.ArtifactRow.path)
+        .join(schema.ArtifactRow, schema.Lineage.artifact_id == schema.ArtifactRow.id)
+        .where(schema.Lineage.run_id.in_(select(run.id).join(experiment).where(done)))
+        .order_by(schema.Lineage.run_id, schema.ArtifactRow.id),
+    }
+    count = (
+        select(run.state, func.count())
+        .join(experiment)
+        .where(_within(scope), run.state != COMPLETED)
+        .group_by(run.state)
+        .order_by(run.state)
+    )
+    with engine.connect() as connection:
+        rows = {name: connection.execute(query).all() for name, query in queries.items()}
+        unfinished = {state: number for state, number in connection.execute(count)}
+    return Finished(**rows, unfinished=unfinished)
+
+
+def _within(scope: Scope) -> ColumnElement[bool]:
+    """Return the condition on run and experiment that a scope means."""
+    run, tag = schema.Run, schema.Tag
+    condition = and_(run.archived.is_(False), _of_experiment(scope))
+    if scope.tag is None:
+        return condition
+    key, _, value = scope.tag.partition("=")
+    tagged = select(tag.run_id).where(tag.key == key)
+    return and_(condition, run.id.in_(tagged.where(tag.value == value) if value else tagged))
+
+
+def _of_experiment(scope: Scope) -> ColumnElement[bool]:
+    """Return the part of a scope's condition that all runs of an experiment share."""
+    exact = {"method": scope.method, "task": scope.task, "protocol": scope.protocol}
+    given = {name: value for name, value in exact.items() if value is not None}
+    return and_(true(), *(getattr(schema.Experiment, n) == value for n, value in given.items()))
+
+
+def names(engine: Engine, what: str) -> list[str]:
+    """Return the "method", "task" or "protocol" names that runs of the registry have."""
+    column = getattr(schema.Experiment, what)
+    with engine.connect() as connection:
+        return list(connection.scalars(select(column).distinct().order_by(column)))
+
+
+def tag_names(engine: Engine) -> list[str]:
+    """Return the tags of the registry: KEY, and KEY=VALUE where there is a value."""
+    tag = schema.Tag
+    query = select(tag.key, tag.value).distinct().order_by(tag.key, tag.value)
+    with engine.connect() as connection:
+        pairs = connection.execute(query).all()
+    whole = {f"{key}={value}" for key, value in pairs if value}
+    return sorted({key for key, _ in pairs} | whole)
+
+
+def metrics(engine: Engine) -> dict[str, MetricDef]:
+    """Return the metrics that runs declared, by name."""
+    rows = _all(engine, select(schema.Metric).order_by(schema.Metric.name))
+    return {row.name: _copy(row, MetricDef) for row in rows}
 
 
 def _all(engine: Engine, query: Select[Any]) -> Sequence[Any]:

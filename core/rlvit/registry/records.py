@@ -105,3 +105,23 @@ class ArtifactRecord:
     inputs: Mapping[str, Any]
     made_by: str
     role: str
+
+
+@dataclass(frozen=True)
+class BaselineRecord:
+    """An imported score."""
+
+    name: str
+    task: str
+    protocol: str
+    metric: str
+    run_index: int | None
+    value: float
+    spread: float | None
+    n: int | None
+    source: str
+    cite: str
+    status: str
+    note: str
+    sha256: str
+    added_at: float

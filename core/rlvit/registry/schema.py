@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0001"  # the alembic revision that this code reads and writes
+REVISION = "0002"  # the alembic revision that this code reads and writes
 VERSION_TABLE = "rlvit_version"
 
 NAMING = {
@@ -184,3 +184,25 @@ class Tag(Base):
     run_id: Mapped[str] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(String(120), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
+
+
+class Baseline(Base):
+    """A score that the user imported: of one run, or a mean as it was printed."""
+
+    __tablename__ = "baseline"
+    __table_args__ = (UniqueConstraint("name", "task", "protocol", "metric", "run_index"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))  # of the method, as the file calls it
+    task: Mapped[str] = mapped_column(String(60))
+    protocol: Mapped[str] = mapped_column(String(60))  # "": comparable under none of ours
+    metric: Mapped[str] = mapped_column(ForeignKey("metric.name"))
+    run_index: Mapped[int | None]  # None: not of one run
+    value: Mapped[float]
+    spread: Mapped[float | None]  # sample standard deviation over runs, where it was printed
+    n: Mapped[int | None]  # runs behind the value, None: unknown
+    source: Mapped[str] = mapped_column(Text)  # the file's name
+    cite: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(20))
+    note: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))  # of the file
+    added_at: Mapped[float]

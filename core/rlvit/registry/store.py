@@ -1,8 +1,9 @@
-"""The only writer of the registry: every change of a run's rows is a method here."""
+"""The only writer of the registry: every change of its rows is a method here."""
 
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, sessionmaker
 
 from rlvit.contracts import Artifact
-from rlvit.errors import RlvitError
+from rlvit.errors import RlvitError, UnknownName, UsageProblem
 from rlvit.registry import schema
 from rlvit.registry.database import open_database, writing
 from rlvit.specs import MetricDef
@@ -254,6 +255,44 @@ class Store:
         with self._transaction() as session:
             session.delete(self._run(session, run_id))
 
+    def add_baselines(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Add imported scores and return how many; a name with the same content stays as it is.
+
+        Args:
+            rows: the columns of table `baseline`, all but `id` and `added_at`.
+
+        Raises:
+            UsageProblem: a name is there with other content; nothing is added.
+        """
+        table, now, added = schema.Baseline, time.time(), 0
+        offered: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            offered.setdefault(row["name"], []).append(row)
+        with self._transaction() as session:
+            for name, mine in offered.items():
+                known = [vars(b) for b in session.scalars(select(table).filter_by(name=name))]
+                if not known:
+                    session.add_all(table(**row, added_at=now) for row in mine)
+                    added += len(mine)
+                elif _content(known) != _content(mine):
+                    raise UsageProblem(_clash(name, known))
+        return added
+
+    def remove_baselines(self, name: str) -> int:
+        """Forget the imported scores of a name and return how many there were.
+
+        Raises:
+            UnknownName: nothing was imported under that name.
+        """
+        table = schema.Baseline
+        with self._transaction() as session:
+            known = session.scalars(select(table.name).distinct()).all()
+            if name not in known:
+                raise UnknownName("baseline", name, known)
+            found = session.scalars(select(table).filter_by(name=name)).all()
+            session.execute(delete(table).where(table.name == name))
+            return len(found)
+
     def _run(self, session: Session, run_id: str) -> schema.Run:
         run = session.get(schema.Run, run_id, with_for_update=True)
         if run is None:
@@ -295,6 +334,32 @@ class Store:
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a measurement whose numbers a database can hold."""
     return dict(row) | {"value": finite(row["value"]), "spread": finite(row["spread"])}
+
+
+BASELINE_CONTENT = (
+    *("task", "protocol", "metric", "run_index", "value", "spread", "n"),
+    *("cite", "status", "note"),
+)  # two imports that agree in these are the same, whatever the files are called
+
+
+def _content(rows: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:
+    """Return what decides whether two imports of a name are the same."""
+    return {tuple(row[column] for column in BASELINE_CONTENT) for row in rows}
+
+
+def _clash(name: str, known: Sequence[Mapping[str, Any]]) -> str:
+    """Say what is already there under a name, and what can be done."""
+
+    def listed(column: str) -> str:
+        return ", ".join(sorted({row[column] or "none" for row in known}))
+
+    added = time.strftime("%Y-%m-%d", time.gmtime(known[0]["added_at"]))
+    return (
+        f"a baseline {name!r} with other content is there already ({len(known)} values by "
+        f"{listed('metric')} under protocol {listed('protocol')}, from {listed('source')} on "
+        f"{added}). Nothing was added: choose another --name, or first "
+        f"`rlvit baselines remove {shlex.quote(name)}`."
+    )
 
 
 def _transition(

@@ -1,0 +1,1 @@
+"""Reports: tables and figures computed from the registry and nothing else."""
