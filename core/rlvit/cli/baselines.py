@@ -49,6 +49,7 @@ def add_command(
     """
     from rlvit.registry.store import Store
     from rlvit.report.baselines import fit, read, to_rows
+    from rlvit.report.summary import count
 
     catalog = load_catalog()
     found = fit(read(file, name=name, protocol=protocol, metric=metric, cite=cite), catalog)
@@ -62,7 +63,8 @@ def add_command(
     unknown = sorted({one.task for one in found} - set(catalog.entries["task"]))
     if unknown:
         click.echo(f"no plugin offers {', '.join(unknown)}: nothing to compare with", err=True)
-    click.echo(f"{added} values added" if added else "all of it was there already; nothing added")
+    text = f"{count(added, 'value')} added"
+    click.echo(text if added else "all of it was there already; nothing added")
 
 
 def _refuse_scores_of_datasets(found: Sequence[Reference], catalog: Catalog) -> None:
@@ -81,11 +83,14 @@ def _refuse_scores_of_datasets(found: Sequence[Reference], catalog: Catalog) -> 
 
 def _report(method: str, found: Sequence[Reference]) -> None:
     """Say what a method's scores are taken for."""
+    from rlvit.report.summary import count
+
     kinds = Counter((one.metric, one.protocol) for one in found)
     for (metric, protocol), tasks in kinds.items():
         under = f"under {protocol}" if protocol else "comparable under no protocol (--protocol)"
         runs = _runs([one for one in found if (one.metric, one.protocol) == (metric, protocol)])
-        click.echo(f"{method}: {tasks} task(s), runs a task: {runs}, by {metric}, {under}")
+        on = count(tasks, "task")
+        click.echo(f"{method}: {on}, runs a task: {runs}, by {metric}, {under}")
 
 
 def _runs(found: Sequence[Reference]) -> str:
@@ -138,6 +143,8 @@ def _row(found: Sequence[Reference], added: str | None) -> dict[str, Any]:
 @click.pass_context
 def remove_command(ctx: click.Context, name: str) -> None:
     """Forget what was imported under a NAME."""
+    from rlvit.report.summary import count
+
     with open_registry(ctx.obj) as store:
-        count = store.remove_baselines(name)
-    click.echo(f"{name}: {count} values removed")
+        removed = store.remove_baselines(name)
+    click.echo(f"{name}: {count(removed, 'value')} removed")

@@ -73,7 +73,7 @@ def _row(canvas: Canvas, label: str, cell: Cell, measured: bool) -> Row:
 def _profile(canvas: Canvas, protocol: str) -> Iterator[Picture]:
     """Draw the share of runs that score more than each threshold."""
     lines = [line for line in _lines(canvas, protocol) if not line.means]
-    games = next(iter(normalised._sets(lines)), ())
+    games = next(iter(normalised.game_sets(lines)), ())
     lines = [line for line in lines if set(games) <= set(line.scores)]
     if not games or not lines:
         return
@@ -96,7 +96,7 @@ def _profile(canvas: Canvas, protocol: str) -> Iterator[Picture]:
 def _lines(canvas: Canvas, protocol: str) -> list[Line]:
     """Return the finite scores of arms and sources by game."""
     evidence = canvas.evidence
-    lines = [*normalised._arms(evidence, protocol), *normalised._references(evidence, protocol)]
+    lines = [*normalised.of_arms(evidence, protocol), *normalised.of_references(evidence, protocol)]
     return [line for line in lines if all(np.isfinite(s).all() for s in line.scores.values())]
 
 

@@ -209,7 +209,7 @@ def _frame(catalog: Catalog, evidence: Evidence, order: Order) -> Frame:
         command=order.command,
         check=order.check,
         versions=", ".join(f"{name} {version}" for name, version in _tools().items()),
-        first_runs=() if evidence.arms else tuple(_first_runs(catalog)),
+        first_runs=() if evidence.arms or scope else tuple(_first_runs(catalog)),
     )
 
 

@@ -27,7 +27,7 @@ class Picture:
     protocol: str
     title: str
     caption: str
-    files: tuple[Path, ...]  # SVG and PNG; of the gallery one PNG
+    files: tuple[Path, ...]  # SVG and PNG; of the gallery one PNG or none
 
 
 @dataclass

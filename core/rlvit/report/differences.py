@@ -21,6 +21,7 @@ TEST = (
     " seeds. p: permutation test of the difference of means, runs exchanged between the arms,"
     " adjusted after Holm for the {family} of this column; better or worse where p ≤ 0.05."
 )
+NO_RIVAL = "no arm with {baseline} is like it in everything else"
 TOO_FEW = "so few runs cannot reach p ≤ 0.05, whatever they measure"
 
 
@@ -68,10 +69,12 @@ def difference_cells(
     if tested:
         family = f"{len(tested)} comparisons" if len(tested) > 1 else "one comparison"
         notes.say(TEST.format(family=family))
-    return [
-        Cell(text="", remark="baseline") if names_baseline(arm, baseline) and not rival else cell
-        for arm, rival, cell in zip(arms, rivals, cells, strict=True)
-    ]
+    for i, (arm, rival) in enumerate(zip(arms, rivals, strict=True)):
+        if names_baseline(arm, baseline) and not rival:
+            cells[i] = Cell(text="", remark="baseline")
+        elif not rival:
+            cells[i] = Cell(marks=(notes.mark(NO_RIVAL.format(baseline=baseline)),))
+    return cells
 
 
 def _scores(arm: Arm, metric: str) -> dict[int, float]:

@@ -23,8 +23,9 @@ def labels(arms: Sequence[Arm], catalog: Catalog) -> list[Arm]:
 
     An arm is called by its method and the settings in which arms of the same method, protocol and
     task differ: on all tasks those that differ on any, so that an arm has one name throughout. If
-    none differ, or many do between presets, it is called by its preset, and by what departs from
-    that. No two arms of a method, protocol and task have the same label.
+    none differ, it is called by its preset and the parts that this does not have; if many differ
+    between presets, by its preset and what departs from that. No two arms of a method, protocol
+    and task have the same label.
     """
     named = []
     ordered = sorted(arms, key=lambda arm: (arm.method, arm.protocol, arm.task))
@@ -37,7 +38,10 @@ def labels(arms: Sequence[Arm], catalog: Catalog) -> list[Arm]:
         )
         bases = _bases(same, catalog) if len(differing) > FEW else None
         for peers in by_task:
-            found = [_label(arm, differing, bases) for arm in peers]
+            found = [
+                _label(arm, differing, bases) if differing else _alone(arm, catalog)
+                for arm in peers
+            ]
             count = Counter(found)
             named += [
                 replace(arm, label=label if count[label] == 1 else _unlike(arm, label))
@@ -86,7 +90,16 @@ def _label(
         base = bases[arm.preset]
         departs = {n: v for n, v in settings.items() if v != base.get(n, ABSENT)}
         return " ".join([arm.method, arm.preset, *_spelt(departs)])
-    return " ".join([arm.method, *(_spelt(settings) or [arm.preset])])
+    return " ".join([arm.method, *_spelt(settings)])
+
+
+def _alone(arm: Arm, catalog: Catalog) -> str:
+    """Return the label of an arm that is like its peers, which is no standard one for that."""
+    entry = catalog.entries["method"].get(arm.method)
+    preset = entry and next((p for p in entry.spec.presets if p.name == arm.preset), None)
+    usual = {**entry.spec.slots, **preset.slots} if entry and preset else arm.slots
+    parts = [part for slot, part in sorted(arm.slots.items()) if usual.get(slot) != part]
+    return " ".join([arm.method, arm.preset, *parts])
 
 
 def _spelt(settings: Mapping[Setting, Any]) -> list[str]:

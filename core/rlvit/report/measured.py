@@ -24,6 +24,11 @@ FEW_RUNS = (
     f"Fewer than {stats.FEWEST} runs: the interval is a rough guess if scores are skewed, as"
     " returns are."
 )
+SAME = (
+    "All {n} runs measured the same, though their episodes or images differ: this gives no"
+    " interval."
+)
+TINY = 1e-9  # a smaller spread, in parts of the value, is rounding
 SPREAD = "± is the standard deviation that the source prints, not an interval of the mean."
 BOLD = (
     "Bold: better than every other arm, interval against interval, and than every published number"
@@ -47,7 +52,8 @@ def result_cell(arm: Arm, metric: MetricDef, notes: Notes, seed: int) -> Cell:
     if len(found) < stats.FEWEST:
         notes.say(FEW_RUNS)
     remark = "" if len(found) == len(arm.trials) else f"n={len(found)}"
-    return replace(scores_cell(scores, seed), remark=remark)
+    cell = replace(scores_cell(scores, seed), remark=remark)
+    return _same_cell(cell, notes) if _same_by_chance(found) else cell
 
 
 def scores_cell(scores: np.ndarray[tuple[int], np.dtype[np.float64]], seed: int) -> Cell:
@@ -74,6 +80,20 @@ def interval_cell(
         high=high,
         n=n,
     )
+
+
+def _same_by_chance(values: Sequence[Value]) -> bool:
+    """Tell whether runs measured the same although their episodes or images differ."""
+    first = values[0].value
+    noise = max(value.spread or 0.0 for value in values)
+    return all(value.value == first for value in values) and noise > TINY * abs(first)
+
+
+def _same_cell(cell: Cell, notes: Notes) -> Cell:
+    """Return the cell without its interval, which has no width."""
+    mark = notes.mark(SAME.format(n=cell.n))
+    text = number(cell.value or 0.0, decimals(cell.value or 0.0, None, None))
+    return replace(cell, text=text, interval="", low=None, high=None, marks=(mark,))
 
 
 def _broken_cell(scores: np.ndarray[tuple[int], np.dtype[np.float64]], notes: Notes) -> Cell:

@@ -42,6 +42,7 @@ class Line:
 
     name: str
     ours: bool
+    imported: bool = False  # by the user
     scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)  # game -> one a run
     runs: dict[str, int | None] = field(default_factory=dict)
     means: bool = False  # the scores are means over runs
@@ -52,23 +53,26 @@ def aggregate_tables(evidence: Evidence, *, seed: int) -> Iterator[Table]:
     """Return a table for each protocol and each set of games that an arm was run on.
 
     Aggregates over different games do not compare, so each table is over games that all of its
-    lines have.
+    lines have. Where there is an arm, tables of published numbers alone are left out: nothing
+    that was run or imported stands in them.
     """
     protocols = [arm.protocol for arm in evidence.arms]
     protocols += [reference.protocol for reference in evidence.references]
     for protocol in dict.fromkeys(protocols):
-        lines = [*_arms(evidence, protocol), *_references(evidence, protocol)]
+        lines = [*of_arms(evidence, protocol), *of_references(evidence, protocol)]
         if protocol:
-            for games in _sets(lines):
+            for games in game_sets(lines):
                 sharing = [line for line in lines if set(games) <= set(line.scores)]
-                yield _table(protocol, games, sharing, seed)
+                if not evidence.arms or any(line.ours or line.imported for line in sharing):
+                    yield _table(protocol, games, sharing, seed)
         else:  # nothing says that any two of these compare
             for line in lines:
-                for games in _sets([line]):
+                for games in game_sets([line]) if line.imported or not evidence.arms else ():
                     yield _table("", games, [line], seed)
 
 
-def _arms(evidence: Evidence, protocol: str) -> list[Line]:
+def of_arms(evidence: Evidence, protocol: str) -> list[Line]:
+    """Return the human-normalised scores of the arms under a protocol."""
     lines: dict[tuple[str, str], Line] = {}
     for arm in evidence.arms:
         found = [t.results[NORMALISED].value for t in arm.trials if NORMALISED in t.results]
@@ -78,7 +82,8 @@ def _arms(evidence: Evidence, protocol: str) -> list[Line]:
     return list(lines.values())
 
 
-def _references(evidence: Evidence, protocol: str) -> list[Line]:
+def of_references(evidence: Evidence, protocol: str) -> list[Line]:
+    """Return the human-normalised scores that were not measured here, by name and source."""
     lines: dict[tuple[str, str], Line] = {}
     for reference in evidence.references:
         scores = _normalised(reference, evidence.facts.get(reference.task, {}))
@@ -86,6 +91,7 @@ def _references(evidence: Evidence, protocol: str) -> list[Line]:
             continue
         key = (reference.name, reference.where)
         line = lines.setdefault(key, Line(reference.name, ours=False))
+        line.imported |= reference.status == "imported"
         if reference.task in line.scores and reference.metric == NORMALISED:
             continue  # the raw score, which is more exact, was there first
         line.scores[reference.task] = scores
@@ -106,7 +112,7 @@ def _normalised(reference: Reference, facts: Mapping[str, float]) -> NDArray[np.
     return (scores - low) / (high - low)
 
 
-def _sets(lines: Sequence[Line]) -> list[Games]:
+def game_sets(lines: Sequence[Line]) -> list[Games]:
     """Return the sets of games of our arms, of the sources where there is no arm; largest first."""
     leading = [line for line in lines if line.ours] or lines
     found = {tuple(sorted(line.scores)) for line in leading}

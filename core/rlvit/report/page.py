@@ -41,7 +41,7 @@ class Shown:
     kind: str
     title: str
     caption: str
-    image: str  # HTML
+    image: str  # HTML; "" where the caption is all
     link: str  # of the file, for Markdown
 
 
@@ -84,7 +84,7 @@ def _template(name: str, *, escaping: bool) -> Any:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters["plain"] = render._markdown_line
+    environment.filters["plain"] = render.markdown_line
     environment.globals["markdown"] = render.markdown
     return environment.get_template(name)
 
@@ -147,6 +147,8 @@ def _section(
 def _shown(picture: Picture) -> Shown:
     from markupsafe import Markup
 
+    if not picture.files:
+        return Shown(picture.kind, picture.title, picture.caption, "", "")
     last = picture.files[-1]
     vector = next((path for path in picture.files if path.suffix == ".svg"), None)
     image = inline(vector, picture.title) if vector else embedded(last, picture.title)

@@ -80,7 +80,7 @@ def markdown(table: Table, *, level: int = 3) -> str:
     ]
     parts = [
         "#" * level + " " + _markdown_text(table.title),
-        _markdown_line(table.caption),
+        markdown_line(table.caption),
         "\n".join([line(heads), line(rule), *map(line, rows)]),
         "\n".join(f"- {_markdown_note(note)}" for note in table.footnotes),
     ]
@@ -92,7 +92,7 @@ def _markdown_text(text: str) -> str:
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _markdown_line(text: str) -> str:
+def markdown_line(text: str) -> str:
     """Escape a text that begins a line, where a list or an underline would begin likewise."""
     return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", _markdown_text(text))
 
@@ -105,7 +105,7 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _markdown_note(note: Footnote) -> str:
-    text = _markdown_line(note.text)
+    text = markdown_line(note.text)
     return f"<sup>{note.mark}</sup> {text}" if note.mark else text
 
 

@@ -263,7 +263,7 @@ def test_the_program_adds_lists_and_removes(
         assert invoke([*home, "baselines", "add", path, *metric, "--protocol", "brief"]) == 0
         printed = capsys.readouterr()
         assert printed.out.splitlines() == [
-            "Old: 2 task(s), runs a task: 2, by toy/score, under brief",
+            "Old: 2 tasks, runs a task: 2, by toy/score, under brief",
             expected,
         ]
         assert printed.err == "no plugin offers Gamma: nothing to compare with\n"

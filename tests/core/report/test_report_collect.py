@@ -187,6 +187,11 @@ def test_a_label_says_in_what_arms_differ(store: Store, toy: Catalog) -> None:
     ]
 
 
+def test_a_label_names_the_parts_that_a_preset_does_not_have(store: Store, toy: Catalog) -> None:
+    add(store, "a", slots={"selector": "toy-needy"})
+    assert names(gather(store.engine, toy)) == [("toy quick toy-needy", ["a"])]
+
+
 def test_an_arm_has_one_label_on_all_tasks(store: Store, toy: Catalog) -> None:
     add(store, "a")
     add(store, "b", config={"noisy": False})

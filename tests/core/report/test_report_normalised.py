@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from evidence_maker import evidence, reference, scored
 from rlvit.catalog import build_catalog
 from rlvit.manager import create_plugin_manager
 from rlvit.report import baselines, stats
-from rlvit.report.model import Arm, Evidence
+from rlvit.report.model import Arm, Evidence, Reference
 from rlvit.report.tables import Table, tables
 
 NAN = float("nan")
@@ -83,6 +84,21 @@ def test_sources_without_a_protocol_share_no_table() -> None:
     found = [t for t in tables(evidence([], raw)) if t.kind == "aggregate"]
     assert [[row[0].text for row in t.rows] for t in found] == [["A"], ["B"]]
     assert len({t.slug for t in found}) == 2
+
+
+def test_published_numbers_alone_make_no_table_beside_an_arm() -> None:
+    paper = [reference("SimPLe", 1.0, task=task) for task in ("Pong", "Seaquest")]
+    nowhere = [replace(one, name="DER", protocol="") for one in paper]
+    other = [scored("a", [1.0], task="digits")]
+    mine = [replace(one, name="Mine", status="imported") for one in paper]
+
+    def shown(*references: Reference) -> list[list[str]]:
+        found = [t for t in tables(evidence(other, references)) if t.kind == "aggregate"]
+        return [[row[0].text for row in table.rows] for table in found]
+
+    assert shown(*paper, *nowhere) == []
+    assert shown(*paper, *nowhere, *mine) == [["SimPLe", "Mine"]]
+    assert shown(*(replace(one, protocol="") for one in mine), *nowhere) == [["Mine"]]
 
 
 def test_aggregate_of_nan_is_nan() -> None:

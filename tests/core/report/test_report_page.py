@@ -158,6 +158,16 @@ def test_markdown_links_the_files(found: Evidence, tmp_path: Path) -> None:
     assert "    rlvit report --task 'Ms. Pac-Man'" in text
 
 
+def test_pictures_without_a_file_are_their_caption(found: Evidence) -> None:
+    absent = Picture("gallery", "", "", "Pictures left out", "Left out: huge.png.", ())
+    text = page.html(FRAME, found, tables(found), [absent])
+    assert "<figcaption>Left out: huge.png.</figcaption>" in text
+    assert Balance(text).open == []
+    plain = page.markdown(FRAME, found, tables(found), [absent])
+    assert "\nLeft out: huge.png.\n" in plain
+    assert "]()" not in plain
+
+
 def test_no_runs_yet() -> None:
     nothing = evidence(unfinished={"failed": 2})
     frame = replace(FRAME, first_runs=("rlvit run --plugin toy --puzzle Alpha --preset quick",))

@@ -226,7 +226,10 @@ def test_the_gallery_takes_turns_and_leaves_large_pictures_out(
         for picture in figures(evidence([first, second, gone]), ENGINE, tmp_path / "out")
         if picture.kind == "gallery"
     ]
+    *found, left_out = found
     assert len(found) == 12
+    assert left_out.files == ()
+    assert left_out.caption.endswith("larger than 512 kB: 0_huge.png of a-s0, 0_huge.png of b-s0.")
     contents = [picture.files[0].read_bytes() for picture in found]
     assert contents[:4] == [b"new", b"other", b"new", b"other"]
     assert set(contents) == {b"new", b"other"}

@@ -154,6 +154,31 @@ def test_nothing_is_bold_where_it_is_not_settled(other: Arm) -> None:
     assert not any(cell.bold for cell in column(one(found), "eval/return"))
 
 
+def test_runs_that_agree_by_chance_have_no_interval() -> None:
+    def agreeing(label: str, value: float, spread: float) -> Arm:
+        runs = [trial(seed, {"eval/top1": Value(value, 100, spread, 1)}) for seed in range(3)]
+        return arm(label, runs)
+
+    chance = one(tables(evidence([agreeing("a", 60.0, 49.0), agreeing("b", 50.0, 0.0)])))
+    cell, certain = column(chance, "eval/top1")
+    assert (cell.shown, cell.low, cell.n, cell.bold) == ("60", None, 3, False)
+    assert any(note.mark in cell.marks and "no interval" in note.text for note in chance.footnotes)
+    assert (certain.low, certain.high, certain.marks) == (50.0, 50.0, ())
+    sure = one(tables(evidence([agreeing("a", 60.0, 1e-15), agreeing("b", 50.0, 0.0)])))
+    assert column(sure, "eval/top1")[0].bold
+
+
+def test_an_arm_without_its_counterpart_is_told_why() -> None:
+    arms = [
+        scored("m random", [1.0, 2.0], slots={"selector": "random"}),
+        scored("m agents", [3.0, 4.0], slots={"selector": "agents"}, config={"decide": "other"}),
+    ]
+    table = one(tables(evidence(arms), baseline="selector=random"))
+    cell = column(table, "difference/eval/return")[1]
+    assert (cell.text, len(cell.marks)) == ("-", 1)
+    assert any("selector=random" in note.text for note in table.footnotes if note.mark)
+
+
 def test_the_only_arm_is_not_bold() -> None:
     found = one(tables(evidence([scored("a", [1.0, 2.0, 3.0])], [reference("X", 0.0)])))
     assert not any(cell.bold for cell in column(found, "eval/return"))
