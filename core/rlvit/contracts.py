@@ -104,7 +104,10 @@ class Selector(Protocol):
     """Decides which patches are kept."""
 
     def prepare(self, images: NDArray[np.uint8]) -> Mapping[str, float]:
-        """Adapt to sampled images [S, C, H, W] of the task; return metrics of what was decided."""
+        """Adapt to sampled images [S, C, H, W] of the task; return metrics of what was decided.
+
+        Only methods that sample images beforehand call this.
+        """
 
     def select(self, view: SelectorView) -> Selection:
         """Choose patches."""

@@ -44,7 +44,8 @@ def adapt(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> Rl
 def _check_blocks(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> None:
     """Refuse decision blocks that the backbone or the selector lacks."""
     size, classes = int(task.facts.get("size") or 224), int(task.facts.get("classes") or 1000)
-    depth = parts["backbone"].shape(ImageShape(size, classes)).depth
+    shape = parts["backbone"].shape(ImageShape(size, classes))
+    depth = shape.depth
     name, blocks = parts["backbone"].name, config.blocks()
     if blocks[-1] >= depth:
         raise UsageProblem(
@@ -54,6 +55,24 @@ def _check_blocks(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any
         raise UsageProblem(
             f"--decision-blocks {config.decision_blocks}: {parts['selector'].name} looks at the "
             "attention in the block before; before block 0 there is none. Expected 1 or more."
+        )
+    _check_target(config, shape, blocks)
+
+
+def _check_target(config: Rl4dvitConfig, shape: Any, blocks: tuple[int, ...]) -> None:
+    """Refuse a cost that no choice of patches has, whatever the selector itself costs."""
+    if config.target_gmacs is None:
+        return
+    from rlvit.nn.compute import block_macs, dense_macs
+
+    dense = dense_macs(shape)
+    saved = block_macs(shape, 1 + shape.patches) - block_macs(shape, 1)  # a block without patches
+    least = (dense - (shape.depth - blocks[0]) * saved) / 1e9
+    most = dense / 1e9
+    if not least <= config.target_gmacs <= most:
+        raise UsageProblem(
+            f"--target-gmacs {config.target_gmacs:g}: with these decision blocks an image costs "
+            f"between {least:.3g} and {most:.3g}."
         )
 
 

@@ -19,7 +19,7 @@ from rlvit.nn.ragged import whole
 from rlvit.nn.walk import run_block
 from rlvit.rl.schedules import warmup_cosine
 from rlvit_rl4dvit.config import Rl4dvitConfig
-from rlvit_rl4dvit.images import training_batches
+from rlvit_rl4dvit.images import augmented, training_batches
 
 WARMUP_EPOCHS = 5
 
@@ -95,12 +95,13 @@ def _trained(context: RunContext, config: Rl4dvitConfig) -> TokenBackbone:
             "augment": config.augment,
             "mixup": config.mixup,
             "cutmix": config.cutmix,
+            "precision": config.precision,
             "seed": config.backbone_seed,
             "device": context.device.type,  # these three change the last bits
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "code": code_digest(
-                fit, type(backbone), run_block, warmup_cosine, augment.resized_crop
+                fit, type(backbone), run_block, warmup_cosine, augment.resized_crop, augmented
             ),
         }
 
@@ -134,7 +135,7 @@ def fit(context: RunContext, config: Rl4dvitConfig, backbone: TokenBackbone) -> 
     progress.update(begun)
     size, seed = backbone.image_size, config.backbone_seed
     batches = training_batches(context, config, size, "backbone", batch, begun, steps, seed)
-    since = time.perf_counter()
+    since, seen = time.perf_counter(), 0
     for step, (pixels, labels, _) in enumerate(batches, start=begun + 1):
         for group in optimiser.param_groups:
             group["lr"] = warmup_cosine(step - 1, warmup, steps, config.backbone_lr)
@@ -143,14 +144,15 @@ def fit(context: RunContext, config: Rl4dvitConfig, backbone: TokenBackbone) -> 
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
+        seen += len(pixels)
         if step % config.log_every == 0 or step == steps:
             now, right = time.perf_counter(), logits.argmax(1) == labels.argmax(1)
             row = {
                 "backbone/loss": loss.item(),
                 "backbone/accuracy": 100 * right.float().mean().item(),
-                "speed/backbone_images": config.log_every * len(pixels) / (now - since),
+                "speed/backbone_images": seen / (now - since),
             }
-            since = now
+            since, seen = now, 0
             context.log(step, row)
             progress.update(step, loss=row["backbone/loss"], accuracy=row["backbone/accuracy"])
         every = 1 if step == steps else config.checkpoint_every

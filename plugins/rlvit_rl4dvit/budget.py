@@ -27,15 +27,25 @@ def wanted_patches(vit: PrunedVit, config: Rl4dvitConfig) -> float:
     """Return the mean number of living patches after a decision that meets the target.
 
     Agents tend to drop at their first decision what they drop at all (Fig. 2), so a cost is turned
-    into one number of patches for all decisions.
+    into one number of patches for all decisions. What the agents themselves cost is part of it.
 
     Raises:
         RlvitError: no number of patches costs so little or so much.
     """
-    if config.target_keep is not None:
-        return config.target_keep * vit.backbone.shape.patches
-    assert config.target_gmacs is not None
-    return _patches_for(vit, 1e9 * config.target_gmacs)
+    return _patches_for(vit, target_macs(vit, config))
+
+
+def target_macs(vit: PrunedVit, config: Rl4dvitConfig) -> float:
+    """Return the multiply-adds of an image that are aimed at, the same for every selector.
+
+    A share of patches stands for the cost of keeping it after every decision, whoever decides.
+    """
+    if config.target_gmacs is not None:
+        return 1e9 * config.target_gmacs
+    assert config.target_keep is not None
+    shape, count = vit.backbone.shape, len(vit.decision_blocks)
+    kept = torch.full((1, count), config.target_keep * shape.patches, dtype=torch.float64)
+    return float(vit_macs(shape, kept, vit.decision_blocks))
 
 
 def equivalent_patches(vit: PrunedVit, macs: Tensor) -> float:
@@ -80,13 +90,9 @@ def control_rates(vit: PrunedVit, config: Rl4dvitConfig) -> tuple[float, ...]:
         RlvitError: the target cannot be reached.
     """
     count, shape = len(vit.decision_blocks), vit.backbone.shape
-    if config.target_keep is not None:  # the mean of rho, rho^2, … is the share asked for
-        share = config.target_keep
-        mean = _bisected(lambda r: sum(r**d for d in range(1, count + 1)) / count - share, 0, 1)
-        return (mean,) * count
-    if config.target_gmacs is None:
+    if not config.has_target:
         return (config.keep_rate,) * count
-    macs = 1e9 * config.target_gmacs
+    macs = target_macs(vit, config)
 
     def cost(rho: float) -> float:
         kept = [shape.patches * rho**decision for decision in range(1, count + 1)]
@@ -103,8 +109,8 @@ def _refuse_unreachable(macs: float, least: float, most: float) -> None:
     """Raise RlvitError unless a cost lies between the least and the most."""
     if not least <= macs <= most:
         raise RlvitError(
-            f"--target-gmacs {macs / 1e9:g}: with these decision blocks an image costs between "
-            f"{least / 1e9:.3g} and {most / 1e9:.3g}."
+            f"the target of {macs / 1e9:.3g} GMACs: with these decision blocks an image costs "
+            f"between {least / 1e9:.3g} and {most / 1e9:.3g}, the selector included."
         )
 
 
@@ -144,6 +150,8 @@ def calibrate(context: RunContext, config: Rl4dvitConfig, vit: PrunedVit) -> Non
             break
         low, high = (agents.threshold, high) if kept > wanted else (low, agents.threshold)
     agents.threshold = best
+    likely = 1 / (1 + math.exp(-best))
+    context.say(f"patches stay above probability {likely:.3f}: {found:.1f} of a training image do")
     if nearest > MISSED * wanted:
         context.say(
             f"no threshold keeps {wanted:.1f} patches: the nearest that was tried keeps {found:.1f}"

@@ -124,6 +124,7 @@ class Rl4dvitConfig(MethodConfig):
         unit="-",
         source="section 3.2; code",
         group=DECIDE,
+        instead_of=("credit", "outcome"),
     )
     outcome: Literal["correct", "log-probability"] = setting(
         "correct",
@@ -154,7 +155,7 @@ class Rl4dvitConfig(MethodConfig):
     )
     target_keep: float | None = setting(
         None,
-        help="Steer alpha so that this share of the patches stays, of those that agents decide on.",
+        help="Aim at what keeping this share of the patches after every decision costs.",
         unit="of patches",
         source="rlvit: through the fixed point n* = beta R p / alpha",
         group=DECIDE,
@@ -173,7 +174,7 @@ class Rl4dvitConfig(MethodConfig):
     )
     keep_rate: float = setting(
         0.7,
-        help="Share that a control arm keeps at each decision where no target is given.",
+        help="Share that a control arm keeps at each decision; without effect beside a target.",
         unit="of living patches",
         source="Rao et al. 2021 (0.7)",
         group=DECIDE,
@@ -191,7 +192,7 @@ class Rl4dvitConfig(MethodConfig):
 
     rollouts: int | None = setting(
         None,
-        help="Rollouts; by default as many as --rl-epochs make.",
+        help="Rollouts; by default as many as --rl-epochs make. Control arms have none.",
         unit="rollouts",
         source="rlvit",
         group=LEARN,
@@ -408,6 +409,10 @@ class Rl4dvitConfig(MethodConfig):
             raise ValueError("--outcome log-probability needs --credit team")
         if self.credit == "team" and self.samples_per_image < 2:
             raise ValueError("--credit team compares samples: give --samples-per-image 2 or more")
+        if self.credit == "team" and self.reward != "gated":
+            raise ValueError(f"--reward {self.reward} pays single agents: give --credit agent")
+        if self.reward == "rl4evit" and len(self.blocks()) != 3:
+            raise ValueError("--reward rl4evit has targets for three decision blocks")
         if self.decide == "calibrated" and not self.has_target:
             raise ValueError("--decide calibrated needs --target-keep or --target-gmacs")
         self.blocks()

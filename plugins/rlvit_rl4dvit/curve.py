@@ -145,6 +145,7 @@ def read_run(folder: Path, record: Mapping[str, Any]) -> list[Measured]:
     facts = (
         record["task"],
         inputs["data"],
+        inputs["precision"],
         record["protocol"],
         record["protocol_settings"],
         record["slots"]["backbone"],

@@ -62,9 +62,10 @@ def is_single_block(one: Measured) -> bool:
 
 
 def is_priced(one: Measured) -> bool:
-    """Tell whether agents paid a fixed price (Fig. 3)."""
+    """Tell whether agents paid a fixed price, under the reward that has a fixed point (Fig. 3)."""
+    paper = one.config.get("credit") == "agent" and one.config.get("reward") == "gated"
     free = one.config.get("target_keep") is None and one.config.get("target_gmacs") is None
-    return one.selector == AGENTS and free and float(one.config["alpha"]) > 0
+    return one.selector == AGENTS and paper and free and float(one.config["alpha"]) > 0
 
 
 def save(figure: Figure, out: Path, *names: str) -> None:

@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rlvit.code import code_digest
 from rlvit.contracts import Measurement, RunContext, TokenBackbone
 from rlvit.nn.pruning import PrunedVit
+from rlvit.nn.walk import run_block
 from rlvit_rl4dvit.backbone import targets_of
 from rlvit_rl4dvit.config import Rl4dvitConfig
 
 Table = Mapping[str, NDArray[Any]]
+STEERING_IMAGES = 256
 DENSE = (  # what is recorded of it
     "eval/top1",
     "eval/top1_task",
@@ -44,14 +47,7 @@ def dense_baseline(
     Runs with the same weights, images and protocol share the measurement. `fresh`: the results
     are not on record yet.
     """
-    vit = PrunedVit(
-        backbone,
-        KeepAll(),  # type-checked as a selector nowhere: it is never asked
-        frozenset(),
-        (),
-        targets=targets_of(context, backbone),
-        bf16=config.precision == "bf16",
-    )
+    vit = _whole(context, config, backbone)
 
     def build(folder: Path) -> None:
         found = context.examine(vit)
@@ -69,6 +65,7 @@ def dense_baseline(
             "device": context.device.type,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
+            "code": code_digest(PrunedVit, run_block, type(backbone)),
         }
 
     artifact = context.artifact("dense", inputs, build, copy=True)
@@ -84,9 +81,37 @@ def dense_baseline(
         return dict(table)
 
 
-def dense_accuracy(dense: Table) -> float:
-    """Return the share of images that the dense backbone gets right among the task's classes."""
-    return max(float(dense["correct_task"].mean()), 0.01)
+@torch.inference_mode()
+def training_accuracy(context: RunContext, config: Rl4dvitConfig, backbone: TokenBackbone) -> float:
+    """Return the share of some training images that the dense backbone gets right: where the
+    steering of alpha begins. The evaluated images decide nothing.
+    """
+    split = context.data().split("train")
+    count = min(STEERING_IMAGES, len(split.labels))
+    chosen = context.generator("steering").permutation(len(split.labels))[:count]
+    batches = [part for part in np.array_split(chosen, -(-count // 64)) if len(part)]
+    vit = _whole(context, config, backbone)
+    right = 0.0
+    for images, part in zip(split.batches(batches, vit.image_size), batches, strict=True):
+        labels = torch.from_numpy(split.labels[part]).to(context.device)
+        logits = vit.classify(images).logits
+        if config.classes == "dataset":
+            right += float((logits[:, vit.targets].argmax(1) == labels).sum())
+        else:
+            right += float((logits.argmax(1) == vit.targets[labels]).sum())
+    return max(right / count, 1 / count)
+
+
+def _whole(context: RunContext, config: Rl4dvitConfig, backbone: TokenBackbone) -> PrunedVit:
+    """Return the backbone with all its patches."""
+    return PrunedVit(
+        backbone,
+        KeepAll(),  # it is never asked
+        frozenset(),
+        (),
+        targets=targets_of(context, backbone),
+        bf16=config.precision == "bf16",
+    )
 
 
 def compared(pruned: Table, dense: Table) -> list[Measurement]:
@@ -98,7 +123,7 @@ def compared(pruned: Table, dense: Table) -> list[Measurement]:
     measured = []
     for column, metric in (("correct", "eval/gain"), ("correct_task", "eval/gain_task")):
         gain = 100 * (pruned[column].astype(float) - dense[column].astype(float))
-        measured.append(Measurement(metric, gain.mean(), len(gain), gain.std(ddof=1)))
+        measured.append(Measurement(metric, gain.mean(), len(gain), _spread(gain)))
     saved = 100 * (1 - pruned["macs"].mean() / dense["macs"].mean())
     measured.append(Measurement("eval/macs_saved", saved, len(pruned["macs"])))
     kept, sure = pruned["kept"][:, -1].astype(float), dense["confidence"].astype(float)
@@ -106,6 +131,11 @@ def compared(pruned: Table, dense: Table) -> list[Measurement]:
         rank = np.corrcoef(_ranks(kept), _ranks(sure))[0, 1]
         measured.append(Measurement("eval/kept_by_confidence", float(rank), len(kept)))
     return measured
+
+
+def _spread(values: NDArray[Any]) -> float | None:
+    """Return the sample standard deviation, None of a single value."""
+    return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def _ranks(values: NDArray[Any]) -> NDArray[Any]:

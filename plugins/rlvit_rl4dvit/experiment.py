@@ -16,10 +16,10 @@ from rlvit.nn.pruning import PrunedVit
 from rlvit_rl4dvit.backbone import prepared_backbone, targets_of
 from rlvit_rl4dvit.budget import calibrate, control_rates, wanted_patches
 from rlvit_rl4dvit.config import Rl4dvitConfig
-from rlvit_rl4dvit.dense import compared, dense_accuracy, dense_baseline
+from rlvit_rl4dvit.dense import compared, dense_baseline, training_accuracy
 from rlvit_rl4dvit.export import architecture
 from rlvit_rl4dvit.finetune import finetune, finetune_steps
-from rlvit_rl4dvit.rollouts import learn, rollout_count
+from rlvit_rl4dvit.rollouts import learn, rollout_count, steering
 from rlvit_rl4dvit.selector import TokenAgents
 
 
@@ -34,9 +34,12 @@ def train(context: RunContext, config: Rl4dvitConfig) -> None:
     if isinstance(selector, TokenAgents):
         rollouts = rollout_count(context, config)
         if tuned is None:
-            patches = wanted_patches(vit, config) if config.has_target else None
             selector.create(context.torch_generator("agents"))
-            learn(context, config, vit, rollouts, patches, dense_accuracy(dense), learnt)
+            target = None
+            if config.has_target:
+                accuracy = training_accuracy(context, config, backbone)
+                target = steering(config, wanted_patches(vit, config), accuracy)
+            learn(context, config, vit, rollouts, target, learnt)
     if tuned is None:
         measure(context, config, vit, dense, rollouts)
     else:

@@ -62,7 +62,7 @@ def finetune(
     batches = training_batches(
         context, config, vit.image_size, "finetune", config.finetune_batch, begun, steps
     )
-    since = time.perf_counter()
+    since, seen = time.perf_counter(), 0
     for done, (images, labels, draws) in enumerate(batches, start=begun + 1):
         vit.generator = device_generator(draws, context.device)
         for group in optimiser.param_groups:
@@ -76,15 +76,16 @@ def finetune(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
+        seen += len(images)
         if done % config.log_every == 0 or done == steps:
             now, right = time.perf_counter(), logits.argmax(1) == classes.argmax(1)
             row = {
                 "finetune/loss": loss.item(),
                 "finetune/accuracy": 100 * right.float().mean().item(),
                 "finetune/gmacs": walk.macs.mean().item() / 1e9,
-                "speed/finetune_images": config.log_every * len(images) / (now - since),
+                "speed/finetune_images": seen / (now - since),
             }
-            since = now
+            since, seen = now, 0
             context.log(before + done, row)
             progress.update(done, loss=row["finetune/loss"], accuracy=row["finetune/accuracy"])
         every = 1 if done == steps else config.checkpoint_every

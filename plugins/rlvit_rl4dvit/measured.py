@@ -17,8 +17,8 @@ METRICS = {"top1_task": "correct_task", "top1": "correct"}  # metric -> column
 COLUMNS = ("name", "correct", "correct_task", "kept", "macs")
 # What else must agree before two fine-tuned backbones are compared.
 TUNING = (
-    "augment", "classes", "finetune_epochs", "finetune_batch", "finetune_lr", "finetune_warmup",
-    "weight_decay", "label_smoothing",
+    "augment", "mixup", "cutmix", "classes", "finetune_epochs", "finetune_batch", "finetune_lr",
+    "finetune_warmup", "weight_decay", "label_smoothing",
 )  # fmt: skip
 
 

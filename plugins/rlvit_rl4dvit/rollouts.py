@@ -39,8 +39,7 @@ def learn(
     config: Rl4dvitConfig,
     vit: PrunedVit,
     rollouts: int,
-    patches: float | None,
-    accuracy: float,
+    target: TargetKeep | None,
     saved: State | None,
 ) -> None:
     """Train the agents of `vit` for a number of rollouts.
@@ -50,17 +49,13 @@ def learn(
         config: of the run.
         vit: frozen backbone, with agents that have their first weights.
         rollouts: how many.
-        patches: mean number of patches that alpha is steered to; None leaves alpha alone.
-        accuracy: share of images that the dense backbone gets right, where alpha begins.
+        target: what steers alpha; None leaves alpha alone.
         saved: the checkpoint to go on from.
     """
     agents = vit.selector
     assert isinstance(agents, TokenAgents)
     assert agents.actor is not None
     learner = Learner(context, config, agents, vit)
-    target = None
-    if patches is not None:
-        target = steering(config, patches, accuracy)
     begun = 0
     if saved is not None:
         begun = saved["rollout"]
@@ -83,7 +78,7 @@ def learn(
     batches = training_batches(
         context, config, vit.image_size, "rollouts", config.rollout_images, begun, rollouts
     )
-    since, done = time.perf_counter(), begun
+    since, seen, done = time.perf_counter(), 0, begun
     for done, (images, labels, draws) in enumerate(batches, start=begun + 1):
         vit.generator = device_generator(draws, context.device)
         alpha = config.alpha if target is None else target.alpha
@@ -93,14 +88,15 @@ def learn(
         rewards = pay(config, walk, correct, answer, alpha)
         learner.decay(done - 1, rollouts)
         logged = learner.update(agents, rewards, draws)
+        seen += len(images)
         kept, share = equivalent_patches(vit, walk.macs), float(correct.float().mean())
         if target is not None:
             target.observe(share, kept)
 
         if done % config.log_every == 0 or done == rollouts:
             now = time.perf_counter()
-            speed = config.log_every * len(images) / (now - since)
-            since = now
+            speed = seen / (now - since)
+            since, seen = now, 0
             paid = float(rewards.sum((0, 2)).mean())
             context.log(
                 done,

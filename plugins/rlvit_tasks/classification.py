@@ -142,4 +142,6 @@ def _measurements(table: Mapping[str, NDArray[Any]], *, gathers: bool) -> list[M
 def _statistics(metric: str, values: NDArray[np.float64]) -> Measurement:
     """Return the mean, and the sample standard deviation unless there is but one value."""
     spread = float(values.std(ddof=1)) if len(values) > 1 else None
+    if len(values) > 1 and bool((values == values[0]).all()):
+        spread = 0.0  # not the rounding error of a mean of equal values
     return Measurement(metric, float(values.mean()), len(values), spread)

@@ -1,4 +1,4 @@
-"""Random changes to batches of training images, on the device, each drawn from one generator."""
+"""Random changes to batches of training images on any device, drawn from one CPU generator."""
 
 from __future__ import annotations
 

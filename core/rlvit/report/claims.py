@@ -305,6 +305,7 @@ def _side(
     meanings = (
         [arm for arm in here if arm.label == name],
         [arm for arm in here if arm.method == name],
+        [arm for arm in here if set(name.split()) <= _words(arm)],
     )
     fitting = next((found for found in meanings if found), [])
     if len(fitting) > 1:
@@ -325,6 +326,15 @@ def _side(
     known = {arm.label for arm in here} | {arm.method for arm in here}
     known |= {one.name for one in references if one.protocol == claim.protocol}
     raise UnknownName(f"side of claim '{claim}'", name, known)
+
+
+def _words(arm: Arm) -> set[str]:
+    """Return what an arm may be called by, whatever other arms there are: labels name only what
+    differs from those.
+    """
+    settings = {**arm.config, **arm.slots}
+    pairs = {f"{name}={value}" for name, value in settings.items()}
+    return {arm.method, arm.preset, *arm.label.split(), *map(str, arm.slots.values()), *pairs}
 
 
 def _measured(arm: Arm, metric: str, sign: float) -> _Side:

@@ -215,6 +215,18 @@ def test_a_label_means_one_arm_and_a_method_with_several_is_ambiguous() -> None:
         _judged(evidence, "x > a on Pong under full by eval/score")
 
 
+def test_a_side_may_be_called_by_its_parts_and_settings_whatever_its_label() -> None:
+    arms = [
+        _arm("a", HIGH, label="a K=1 deep", slots={"selector": "random"}, config={"depth": 3}),
+        _arm("a", LOW, label="a K=2", slots={"selector": "learnt"}, config={"depth": 1}),
+    ]
+    for name in ("a random", "selector=random a", "a depth=3", "a deep"):
+        sentence = f"{name} > a selector=learnt on Pong under full by eval/score"
+        assert _judged(_evidence(*arms), sentence).outcome == "SUPPORTED"
+    with pytest.raises(UsageProblem, match="'a paper' fits 2 arms"):
+        _judged(_evidence(*arms), "a paper > a learnt on Pong under full by eval/score")
+
+
 def test_imported_runs_are_a_side_and_a_printed_mean_settles_nothing() -> None:
     evidence = _evidence(_arm("a", HIGH), references=(_reference("b", LOW),))
     assert _judged(evidence).outcome == "SUPPORTED"

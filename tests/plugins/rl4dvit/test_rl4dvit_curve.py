@@ -25,6 +25,8 @@ DENSE = [1, 1, 1, 1, 1, 1, 1, 0, 0, 0]
 CONFIG = {
     "decision_blocks": "3,6,9",
     "alpha": 0.1,
+    "credit": "agent",
+    "reward": "gated",
     "beta": 1.0,
     "reward_scale": 24.0,
     "target_keep": None,
@@ -76,7 +78,7 @@ def write_run(
         artifact = folder / "artifacts" / name
         artifact.mkdir(parents=True)
         np.savez(artifact / "predictions.npz", **columns)
-        inputs = {"weights": weights, "data": "d" * 64}
+        inputs = {"weights": weights, "data": "d" * 64, "precision": "fp32"}
         (artifact / "artifact.json").write_text(json.dumps({"inputs": inputs}))
     results = [{"metric": "eval/top1", "step": step, "superseded": False} for step in steps]
     if superseded is not None:
