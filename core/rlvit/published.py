@@ -5,7 +5,7 @@ each `[[point]]` is a row of a printed table:
 
     [published]
     task = "Seaquest"
-    protocol = "atari100k-spirl"
+    protocol = "full-games"
     cite = "A. Author et al. 2021"
     status = "verified"         # or secondary, superseded
     also = ["family"]           # keys of points that are for others

@@ -88,8 +88,8 @@ def parse(text: str) -> Claim:
     found = SENTENCE.fullmatch(text.strip())
     if found is None:
         raise UsageProblem(
-            f"claim {text!r}: expected {FORM!r}, as in 'spirl > der on Seaquest under "
-            "atari100k-spirl by eval/return'."
+            f"claim {text!r}: expected {FORM!r}, as in 'mine > theirs on Seaquest "
+            "under full by eval/return'."
         )
     claim = Claim(*found.groups())
     if claim.left == claim.right:
