@@ -33,8 +33,6 @@ def adapt(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> Rl
         raise UsageProblem(
             f"--weights {config.weights}: these are {found[:12]}, not {config.weights_id}."
         )
-    if config.decide == "calibrated" and parts["selector"].name != "token-agents":
-        config = config.model_copy(update={"decide": "greedy"})  # a control arm has no threshold
     where = config.weights
     if found not in ("trained", where):  # a file, which may be looked for from elsewhere later
         where = str(Path(where).expanduser().absolute())
