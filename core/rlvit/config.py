@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +35,12 @@ class OptionInfo:
     unit: str
     source: str
     group: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def alias_flags(self) -> tuple[str, ...]:
+        """The options of the aliases, with dashes."""
+        return tuple(to_flag(alias) for alias in self.aliases)
 
 
 def setting(
@@ -46,6 +52,7 @@ def setting(
     group: str,
     bookkeeping: bool = False,
     instead_of: tuple[str, ...] = (),
+    aliases: tuple[str, ...] = (),
     **limits: Any,
 ) -> Any:
     """Declare a configuration value with its unit and source.
@@ -58,11 +65,14 @@ def setting(
         group: heading under which `--help` shows it.
         bookkeeping: it cannot change a result, and so is left out of the fingerprint.
         instead_of: fields that it excludes; giving it takes a preset's value of these away.
+        aliases: names that a paper or its code has for it; users may give these, too. Presets,
+            registry and fingerprint know the field's own name only.
         limits: pydantic's `gt`, `ge`, `lt`, `le`.
     """
     extra: dict[str, Any] = {"unit": unit, "source": source, "group": group}
     extra["bookkeeping"] = bookkeeping
     extra["instead_of"] = list(instead_of)
+    extra["aliases"] = list(aliases)
     if (
         isinstance(default, int)
         and not isinstance(default, bool)
@@ -73,8 +83,32 @@ def setting(
 
 
 def options(config: type[MethodConfig]) -> list[OptionInfo]:
-    """Return one option for each field, in the order of declaration."""
+    """Return one option for each field, in the order of declaration.
+
+    Raises:
+        UsageProblem: an alias cannot be; see `accepted_names`.
+    """
+    accepted_names(config)
     return [_option(name, info) for name, info in config.model_fields.items()]
+
+
+def accepted_names(config: type[MethodConfig]) -> dict[str, str]:
+    """Return the field that each name means: the fields' own names, then their aliases.
+
+    Raises:
+        UsageProblem: an alias is no identifier, or already means something; whoever declared the
+            class has to change it.
+    """
+    meant = {name: name for name in config.model_fields}
+    for name in config.model_fields:
+        for alias in _names_in(config, name, "aliases"):
+            where = f"{config.__name__}.{name}: the alias {alias!r}"
+            if not alias.isidentifier() or alias.startswith("_"):
+                raise UsageProblem(f"{where} is no name; expected one such as 'step_size'.")
+            if alias in meant:
+                raise UsageProblem(f"{where} is already a name of {meant[alias]!r}.")
+            meant[alias] = name
+    return meant
 
 
 def _option(name: str, info: Any) -> OptionInfo:
@@ -88,7 +122,7 @@ def _option(name: str, info: Any) -> OptionInfo:
     extra = info.json_schema_extra or {}
     return OptionInfo(
         field=name,
-        flag="--" + name.replace("_", "-"),
+        flag=to_flag(name),
         type=annotation,
         choices=choices,
         optional=optional,
@@ -97,6 +131,7 @@ def _option(name: str, info: Any) -> OptionInfo:
         unit=extra.get("unit", "-"),
         source=extra.get("source", "-"),
         group=extra.get("group", "Options"),
+        aliases=tuple(extra.get("aliases", ())),
     )
 
 
@@ -105,35 +140,65 @@ def resolve(
 ) -> MethodConfig:
     """Build a configuration from a preset's values and what the user gave, which wins.
 
+    Args:
+        config: the method's configuration.
+        preset: values by field.
+        given: values by field or alias.
+
     Raises:
-        UnknownName: a given name is no field.
-        UsageProblem: a value has the wrong type, is out of range or contradicts another.
+        UnknownName: a given name is neither a field nor an alias.
+        UsageProblem: a value has the wrong type, is out of range or contradicts another; one
+            field has two values, under different names.
     """
-    for name in given:
-        if name not in config.model_fields:
-            raise UnknownName("option", name, config.model_fields)
-    replaced = {other for name in given for other in _excluded(config, name)}
+    used = _names_used(config, given)
+    values = {field: given[name] for field, name in used.items()}
+    replaced = {other for field in values for other in _names_in(config, field, "instead_of")}
     kept = {name: value for name, value in preset.items() if name not in replaced}
     try:
-        return config(**{**kept, **given})
+        return config(**{**kept, **values})
     except ValidationError as error:
-        raise UsageProblem("; ".join(_explain(item) for item in error.errors())) from None
+        raise UsageProblem("; ".join(_explain(item, used) for item in error.errors())) from None
 
 
-def _excluded(config: type[MethodConfig], name: str) -> list[str]:
-    """Return the fields whose place a field takes."""
-    extra = config.model_fields[name].json_schema_extra
-    excluded = extra.get("instead_of", []) if isinstance(extra, dict) else []
-    return [str(other) for other in excluded] if isinstance(excluded, list) else []
+def _names_used(config: type[MethodConfig], given: Iterable[str]) -> dict[str, str]:
+    """Return, by field, the name that the user gave it under; raises as `resolve` does."""
+    meant = accepted_names(config)
+    used: dict[str, str] = {}
+    for name in given:
+        if name not in meant:
+            raise UnknownName("option", name, meant)
+        first = used.setdefault(meant[name], name)
+        if first != name:
+            raise UsageProblem(
+                f"give {to_flag(first)} or {to_flag(name)}, not both: they are one option."
+            )
+    return used
 
 
-def _explain(item: Any) -> str:
-    """Turn one of pydantic's findings into `--lr -1.0: should be greater than 0`."""
+def _names_in(config: type[MethodConfig], field: str, key: str) -> list[str]:
+    """Return the list of names that a field's declaration has under a key."""
+    extra = config.model_fields[field].json_schema_extra
+    names = extra.get(key, []) if isinstance(extra, dict) else []
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def to_flag(name: str) -> str:
+    """Return the option of a field or an alias: `--step-size` of `step_size`."""
+    return "--" + name.replace("_", "-")
+
+
+def _explain(item: Any, used: Mapping[str, str]) -> str:
+    """Turn one of pydantic's findings into `--lr -1.0: should be greater than 0`.
+
+    Args:
+        item: the finding.
+        used: by field, the name that the user gave it under.
+    """
     message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if not item["loc"]:
         return str(message)
-    flag = "--" + str(item["loc"][0]).replace("_", "-")
-    return f"{flag} {item['input']}: {message}"
+    field = str(item["loc"][0])
+    return f"{to_flag(used.get(field, field))} {item['input']}: {message}"
 
 
 def identity(config: MethodConfig) -> dict[str, Any]:

@@ -82,7 +82,10 @@ class SelectorView:
     """
 
     # Only what the selector declared. "images" uint8 [B, C, H, W]; "tokens" [T, D]; "cls" [B, D];
-    # "attention" [T]: the class token's attention to each patch in the layer before, mean of heads
+    # "attention" [T]: the class token's attention to each patch in the layer before, mean of heads.
+    # Of the layer that comes next, computed when it is asked for: "attended" [T], the mean over
+    # features of what attention gives each patch; "received" [T], the attention that each patch
+    # gets from all tokens, mean of heads
     data: Mapping[Need, Any]
     alive: Tensor  # [B, N] bool
     layer: int = -1  # the block that comes next; -1: before the encoder
@@ -138,13 +141,16 @@ class ImageShape:
 
     size: int  # pixels a side, as the dataset has them; a backbone may want them resized
     classes: int  # of the dataset; a backbone with pretrained weights keeps its own head
+    # Sizes that a method's configuration asks for, of those that the backbone's spec lists.
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 class TokenBackbone(Protocol):
     """A Vision Transformer whose blocks can be walked one by one, on any subset of its patches."""
 
     image_size: int  # pixels a side that `embed` takes
-    shape: VitShape  # what the compute ledger needs
+    shape: VitShape  # what the compute ledger needs; `prefix` counts class tokens
+    heads: int  # of each block's attention
     grid: tuple[int, int]  # rows and columns of the patches
     class_names: Sequence[str]  # of the head; () if they are the dataset's own
     sha256: str  # of the weights
@@ -152,10 +158,13 @@ class TokenBackbone(Protocol):
     blocks: Sequence[torch.nn.Module]  # pre-LN blocks with timm's parameter names
 
     def embed(self, images: Tensor) -> Tensor:
-        """Turn uint8 images [B, 3, S, S] into tokens [B, 1 + N, D], the class token first."""
+        """Turn uint8 images [B, 3, S, S] into tokens [B, prefix + N, D], a class token first."""
 
-    def readout(self, cls: Tensor) -> Tensor:
-        """Turn class tokens [B, D] of the last block into logits [B, K]."""
+    def readout(self, pooled: Tensor) -> Tensor:
+        """Turn what the last block leaves of each image [B, D] into logits [B, K].
+
+        That is its class token or, without one, the mean of the patches that are left.
+        """
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 PRESET_NAMES = ("paper", "official-code", "recommended", "quick")
 DATASET = "dataset"  # the kind of the tasks that are images: `--dataset cifar10 --data-root DIR`
 Setting = bool | int | float | str
-Need = Literal["images", "reconstruction", "tokens", "cls", "attention"]
+Need = Literal["images", "reconstruction", "tokens", "cls", "attention", "attended", "received"]
 # verified: read in the source that is named; secondary: read in a later work that quotes it;
 # superseded: its authors have printed another number since
 Status = Literal["verified", "secondary", "superseded"]
@@ -117,6 +117,7 @@ class BackboneSpec:
     provides: frozenset[Need]
     make: Callable[..., Backbone | TokenBackbone]  # (generator[, shape, weights])
     shape: Callable[[ImageShape], VitShape] | None = None  # of a TokenBackbone, without making it
+    sizes: Mapping[str, int] = field(default_factory=dict)  # that can be asked for; their defaults
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,9 @@ class SelectorSpec:
     cite: str
     needs: frozenset[Need]
     make: Callable[[Any, MethodConfig, TaskSpec], Selector]  # (backbone, config, task)
+    # Trains what the selector needs from the task's training images before the method begins; found
+    # again if it was done before. Methods for images call it after `make`.
+    fit: Callable[[RunContext, Selector], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,13 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
             "ClassAttention",
             frozenset({"attention"}),
         ),
+        _spec(
+            "received-attention",
+            "the patches that receive most attention from all tokens in the layer that comes next",
+            "the mean of an attention matrix over its queries; no paper",
+            "ReceivedAttention",
+            frozenset({"received"}),
+        ),
     ]
 
 

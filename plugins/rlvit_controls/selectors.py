@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlvit.contracts import Selection, SelectorView
+from rlvit.nn.compute import received_macs
 
 
 class _Control:
@@ -111,6 +112,25 @@ class ClassAttention(_Control):
     def macs(self, view: SelectorView) -> Tensor:
         """Return alive * D [B] int64: one query against the keys, which the layer has anyway."""
         return view.alive.sum(1) * int(self.backbone.shape.dim)
+
+
+class ReceivedAttention(_Control):
+    """Keeps the round(rate * alive) patches that receive most attention in the layer that comes.
+
+    The attention is the mean over heads and over all tokens of the image that look. It needs no
+    class token and no layer before, so it can decide before the first block, too.
+    """
+
+    def select(self, view: SelectorView) -> Selection:
+        """Choose patches by `view.data["received"]` [T]; of equals, the first in raster order."""
+        received = view.data["received"]
+        scores = received.new_zeros(view.alive.shape).masked_scatter(view.alive, received)
+        return Selection(largest(scores, view.alive, kept_counts(view)))
+
+    def macs(self, view: SelectorView) -> Tensor:
+        """Return the multiply-adds of queries, keys and scores of the living tokens [B] int64."""
+        shape = self.backbone.shape
+        return received_macs(shape, view.alive.sum(1) + shape.prefix)
 
 
 def kept_counts(view: SelectorView) -> Tensor:

@@ -15,6 +15,7 @@ from rlvit.code import code_digest
 from rlvit.contracts import ImageShape, RunContext, State, TokenBackbone
 from rlvit.errors import RlvitError
 from rlvit.nn import augment
+from rlvit.nn.optimisers import adamw
 from rlvit.nn.ragged import whole
 from rlvit.nn.walk import run_block
 from rlvit.rl.schedules import warmup_cosine
@@ -164,25 +165,12 @@ def dense_logits(backbone: TokenBackbone, images: Tensor, config: Rl4dvitConfig)
     """Pass images [B, 3, S, S] through all blocks, every patch computed: logits [B, K]."""
     bf16 = config.precision == "bf16"
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        ragged = whole(backbone.embed(images))
+        ragged = whole(backbone.embed(images), backbone.shape.prefix)
         for block in backbone.blocks:
             ragged = run_block(block, ragged)
-        return backbone.readout(ragged.cls).float()
+        return backbone.readout(ragged.pooled).float()
 
 
 def smoothed(targets: Tensor, smoothing: float) -> Tensor:
     """Move a share of each target [B, C] to all classes alike (Szegedy et al. 2016, section 7)."""
     return targets * (1 - smoothing) + smoothing / targets.shape[1]
-
-
-def adamw(module: torch.nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW with decay on matrices, none on biases, norms, tokens and positions (timm)."""
-    named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
-    free = {"cls_token", "pos_embed"}
-    decayed = [p for n, p in named if p.ndim > 1 and n not in free]
-    others = [p for n, p in named if p.ndim <= 1 or n in free]
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=lr, fused=True)

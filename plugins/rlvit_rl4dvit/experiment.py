@@ -64,6 +64,8 @@ def assemble(context: RunContext, config: Rl4dvitConfig, backbone: Any) -> Prune
     """
     spec = context.part("selector")
     selector: Selector = spec.make(backbone, config, context.task)
+    if spec.fit is not None:
+        spec.fit(context, selector)
     draws = context.torch_generator("selector")
     generator = torch.Generator(context.device).manual_seed(draws.initial_seed())
     try:

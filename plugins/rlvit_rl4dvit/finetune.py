@@ -8,9 +8,10 @@ import time
 from torch.nn import functional
 
 from rlvit.contracts import RunContext, State
+from rlvit.nn.optimisers import adamw
 from rlvit.nn.pruning import PrunedVit
 from rlvit.rl.schedules import warmup_cosine
-from rlvit_rl4dvit.backbone import adamw, smoothed
+from rlvit_rl4dvit.backbone import smoothed
 from rlvit_rl4dvit.config import Rl4dvitConfig
 from rlvit_rl4dvit.images import device_generator, training_batches
 

@@ -365,9 +365,15 @@ def adapt(config: MethodConfig, task: TaskSpec, parts: Parts) -> SpirlConfig:
     A keep ratio that stays None is found from frames while the run goes on.
 
     Raises:
-        UsageProblem: there is not one batch of frames, or the keep ratio keeps too little.
+        UsageProblem: there is not one batch of frames, the keep ratio keeps too little, or the
+            backbone is no masked autoencoder.
     """
     assert isinstance(config, SpirlConfig)
+    backbone = parts["backbone"]
+    if "reconstruction" not in backbone.provides:
+        raise UsageProblem(
+            f"--backbone {backbone.name}: spirl trains a masked autoencoder; expected mae-96."
+        )
     frames = config.frames_of(task.name)
     if frames < config.mae_batch_size:
         raise UsageProblem(

@@ -14,19 +14,20 @@ GRID = FRAME // PATCH
 PATCHES = GRID * GRID  # 144
 CHANNELS = 3
 PIXELS = PATCH * PATCH * CHANNELS  # 192 values a patch
-VISIBLE = 36  # 25 % of the patches (SPIRL, section 3.3)
+VISIBLE_ONE_IN = 4  # one patch in so many is visible, 36 of 144: 25 % (SPIRL, section 3.3)
 TARGET_EPS = 1e-6  # added to the variance of a patch (published code)
 
 ENCODER_DIM, ENCODER_DEPTH, ENCODER_HEADS = 64, 3, 4  # SPIRL, Table 4
 DECODER_DIM, DECODER_DEPTH, DECODER_HEADS = 128, 3, 8  # SPIRL, Table 4
 
 
-def to_patches(frames: Tensor) -> Tensor:
+def to_patches(frames: Tensor, side: int = PATCH) -> Tensor:
     """Scale `frames` [B, 3, 96, 96], values 0..255 of any dtype, to float32 patches in 0..1.
 
-    Returns [B, 144, 192]. Division by 255 is the only scaling (published code).
+    Returns [B, 144, 192]. Division by 255 is the only scaling (published code). Frames and
+    patches of other sizes likewise; `side` is that of a patch in pixels.
     """
-    return patchify(frames, PATCH).float() / 255.0
+    return patchify(frames, side).float() / 255.0
 
 
 def normalise_patches(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -43,14 +44,14 @@ def normalise_patches(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 class PatchEmbedding(nn.Module):
     """Linear embedding of patches, with the parameters of a convolution as published."""
 
-    def __init__(self) -> None:
-        """Build the 8x8, stride 8 kernel [64, 3, 8, 8]."""
+    def __init__(self, side: int) -> None:
+        """Build the kernel for patches of `side` pixels: [64, 3, 8, 8], stride 8, for Atari."""
         super().__init__()
-        self.proj = nn.Conv2d(CHANNELS, ENCODER_DIM, PATCH, PATCH)
+        self.proj = nn.Conv2d(CHANNELS, ENCODER_DIM, side, side)
 
     def matrix(self) -> Tensor:
         """Return the kernel as a matrix [64, 192] over (row, column, channel) values."""
-        return self.proj.weight.permute(0, 2, 3, 1).reshape(ENCODER_DIM, PIXELS)
+        return self.proj.weight.permute(0, 2, 3, 1).flatten(1)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Embed `patches` [..., 192] in (row, column, channel) order; returns [..., 64]."""
@@ -60,21 +61,33 @@ class PatchEmbedding(nn.Module):
 class MaskedAutoencoder(nn.Module):
     """Masked autoencoder for 96x96 RGB frames: 790,784 parameters (SPIRL, Tables 4 and 5).
 
-    Parameter names are the published checkpoint's; the fixed position tables are buffers.
+    Parameter names are the published checkpoint's; the fixed position tables are buffers. Only
+    the grid and the side of a patch may differ from the paper's; shapes below are the paper's.
     """
 
     pos_embed: Tensor
     decoder_pos_embed: Tensor
 
-    def __init__(self, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        generator: torch.Generator,
+        *,
+        rows: int = GRID,
+        columns: int = GRID,
+        side: int = PATCH,
+    ) -> None:
         """Build on the CPU with weights drawn from `generator`, never from torch's global one.
 
         Linear layers and the patch kernel are Xavier-uniform, biases 0, class and mask token
-        N(0, 0.02), layer norms 1 and 0 (published code).
+        N(0, 0.02), layer norms 1 and 0 (published code). There are `rows` x `columns` patches of
+        `side` pixels; a quarter of them, rounded down but at least one, is visible in training.
         """
         super().__init__()
+        self.rows, self.columns, self.side = rows, columns, side
+        self.patches, self.pixels = rows * columns, side * side * CHANNELS
+        self.visible = max(1, self.patches // VISIBLE_ONE_IN)
         with torch.device("meta"):  # layers' own initialisation would use the global generator
-            self.patch_embed = PatchEmbedding()
+            self.patch_embed = PatchEmbedding(side)
             self.cls_token = nn.Parameter(torch.empty(1, 1, ENCODER_DIM))
             self.blocks = nn.ModuleList(
                 Block(ENCODER_DIM, ENCODER_HEADS) for _ in range(ENCODER_DEPTH)
@@ -86,12 +99,12 @@ class MaskedAutoencoder(nn.Module):
                 Block(DECODER_DIM, DECODER_HEADS) for _ in range(DECODER_DEPTH)
             )
             self.decoder_norm = nn.LayerNorm(DECODER_DIM, eps=LAYER_NORM_EPS)
-            self.decoder_pred = nn.Linear(DECODER_DIM, PIXELS)
+            self.decoder_pred = nn.Linear(DECODER_DIM, self.pixels)
         self.to_empty(device="cpu")
-        self.register_buffer("pos_embed", sincos_2d(ENCODER_DIM, GRID, GRID, cls_row=True)[None])
-        self.register_buffer(
-            "decoder_pos_embed", sincos_2d(DECODER_DIM, GRID, GRID, cls_row=True)[None]
-        )
+        encoded = sincos_2d(ENCODER_DIM, rows, columns, cls_row=True)  # [145, 64]
+        decoded = sincos_2d(DECODER_DIM, rows, columns, cls_row=True)  # [145, 128]
+        self.register_buffer("pos_embed", encoded[None])
+        self.register_buffer("decoder_pos_embed", decoded[None])
         self._initialise(generator)
 
     @torch.no_grad()
@@ -113,7 +126,7 @@ class MaskedAutoencoder(nn.Module):
 
         Each patch has its own mean removed and is divided by its own deviation (SPIRL, Eq. 2).
         """
-        return normalise_patches(to_patches(frames))[0]
+        return normalise_patches(to_patches(frames, self.side))[0]
 
     def forward(self, frames: Tensor, noise: Tensor) -> Tensor:
         """Return the training loss, a scalar: the mean squared error over all 144 patches.
@@ -122,9 +135,9 @@ class MaskedAutoencoder(nn.Module):
         the 36 patches with the smallest noise are visible. The loss includes the visible
         patches (published code; SPIRL, Eq. 1 sums over all patches too).
         """
-        patches = to_patches(frames)  # [B, 144, 192]
+        patches = to_patches(frames, self.side)  # [B, 144, 192]
         order = noise.argsort(dim=1, stable=True)
-        visible = order[:, :VISIBLE]  # [B, 36]
+        visible = order[:, : self.visible]  # [B, 36]
         x = self.patch_embed(_rows(patches, visible)) + self.pos_embed[0, 1 + visible]
         x = self.encode(x)  # [B, 37, 64]
         prediction = self._decode(self.decoder_embed(x), order)  # [B, 144, 192]
@@ -141,7 +154,7 @@ class MaskedAutoencoder(nn.Module):
         real = order >= 0  # [B, L]
         chosen = order.clamp_min(0)
         position = self.pos_embed[0, 1 + chosen]  # [B, L, 64]
-        x = self.patch_embed(_rows(to_patches(frames), chosen)) + position
+        x = self.patch_embed(_rows(to_patches(frames, self.side), chosen)) + position
         key_mask = functional.pad(real, (1, 0), value=True)  # [B, 1 + L]
         x = self.encode(x, key_mask)[:, 1:] + position  # [B, L, 64]
         return x.masked_fill(~real[..., None], 0.0)
@@ -163,7 +176,7 @@ class MaskedAutoencoder(nn.Module):
 
         `order` [B, 144] lists the patches, visible ones first and in the order of `x`.
         """
-        masked = self.mask_token.expand(len(x), PATCHES - VISIBLE, -1)
+        masked = self.mask_token.expand(len(x), self.patches - self.visible, -1)
         shuffled = torch.cat([x[:, 1:], masked], dim=1)  # [B, 144, 128]
         patches = _rows(shuffled, order.argsort(dim=1))
         x = torch.cat([x[:, :1], patches], dim=1) + self.decoder_pos_embed  # [B, 145, 128]

@@ -68,17 +68,27 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
     """Offer the selection of patches that are hard to reconstruct from their neighbours."""
 
     def make(backbone: Any, config: Any, task: Any) -> Any:
+        from rlvit_spirl.images import SalientImagePatches
+        from rlvit_spirl.mae import MaskedAutoencoder
         from rlvit_spirl.selector import SalientPatches
 
-        return SalientPatches(backbone, config, task)
+        if isinstance(backbone, MaskedAutoencoder):
+            return SalientPatches(backbone, config, task)
+        return SalientImagePatches(backbone)
+
+    def fit(context: Any, selector: Any) -> None:
+        from rlvit_spirl.images import fit
+
+        fit(context, selector)
 
     return [
         SelectorSpec(
             name="mae-salient",
-            summary="patches with a large reconstruction error; how many, the Lorenz curve says",
+            summary="patches that an MAE cannot reconstruct from their neighbours",
             cite="SPIRL, section 4.2",
-            needs=frozenset({"images", "reconstruction"}),
+            needs=frozenset({"images"}),
             make=make,
+            fit=fit,
         )
     ]
 

@@ -1,235 +1,26 @@
 """Exact error maps at a fraction of their cost, since they are nearly all of SPIRL's compute.
 
 The error of a patch depends on its 3x3 neighbourhood alone, so it is computed once for each
-(position, neighbourhood) and remembered; what has to be computed uses a decoder that leaves out
-every number which is constant or is not read. Both change results by float32 rounding only.
+(position, neighbourhood) and remembered; what has to be computed leaves out what is constant
+(`rlvit_spirl.errors`). Both change results by float32 rounding only.
 """
 
 from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from rlvit.nn.patches import patchify
-from rlvit.nn.transformer import Block
-from rlvit_spirl.mae import (
-    CHANNELS,
-    FRAME,
-    GRID,
-    PATCH,
-    PATCHES,
-    PIXELS,
-    MaskedAutoencoder,
-    normalise_patches,
-)
-
-ErrorSpace = Literal["normalised", "pixels"]
+from rlvit_spirl.errors import ErrorSpace, PatchErrors, neighbourhoods
+from rlvit_spirl.mae import CHANNELS, FRAME, GRID, PATCH, PATCHES, PIXELS, MaskedAutoencoder
 
 DIGEST = 16  # bytes; among 10^6 keys two differing ones collide with a chance of 1.5e-27
-TOKENS = 1 + PATCHES  # the class token, then the patches
-MISSING = TOKENS  # the row beyond the last token, where neighbours outside the frame go
-PART = 4  # targets that the CPU decodes at once (see TargetDecoder)
-AROUND = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
-
-
-def _neighbourhoods() -> NDArray[np.int64]:
-    """Return [144, 9]: the ids of the 3x3 patches around each patch, 144 where outside."""
-    bordered = np.full((GRID + 2, GRID + 2), PATCHES, dtype=np.int64)
-    bordered[1:-1, 1:-1] = np.arange(PATCHES).reshape(GRID, GRID)
-    shifted = [bordered[1 + r : 1 + r + GRID, 1 + c : 1 + c + GRID].ravel() for r, c in AROUND]
-    return np.stack(shifted, axis=1)
-
-
-class TargetDecoder:
-    """The decoder of a masked autoencoder for one target patch seen through its 8 neighbours.
-
-    All tokens but the class token and the neighbours are mask tokens, constant but for their
-    position (SPIRL, section 4.2). Their queries, keys, values and attention among each other in
-    the first block are computed once for each of the 144 targets (11 MB). The last block forms
-    only the target's token, and scores LN(x_j) . (W_K^T q) in place of (W_K LN(x_j)) . q; the
-    bias of the keys adds the same to every score and drops out of the softmax.
-
-    The first two blocks run on `part` targets at a time and write to memory allocated once:
-    four hidden layers are what a core's cache holds, and fresh pages cost more than sums.
-    """
-
-    def __init__(self, mae: MaskedAutoencoder, part: int) -> None:
-        """Precompute on the device of `mae`, whose decoder weights are shared.
-
-        Construct and call it in inference mode. Later changes of the weights are not seen.
-        """
-        self.first, self.second, self.last = (_as_block(b) for b in mae.decoder_blocks)
-        self.norm, self.pred = mae.decoder_norm, mae.decoder_pred
-        self.heads = self.first.attn.num_heads
-        self.part = part
-        self._place_tokens(mae)
-        self._precompute_first()
-        self._precompute_last()
-        self._allocate()
-
-    def _place_tokens(self, mae: MaskedAutoencoder) -> None:
-        """Tabulate where each target's variable tokens go, and the tokens that are constant."""
-        device = mae.mask_token.device
-        around = torch.from_numpy(_neighbourhoods()).to(device)  # [144, 9]
-        self.ring = torch.cat([around[:, :4], around[:, 5:]], dim=1)  # [144, 8]
-        self.places = functional.pad(self.ring + 1, (1, 0))  # [144, 9] token numbers
-        self.position = functional.pad(mae.decoder_pos_embed[0], (0, 0, 0, 1))  # [146, 128]
-        self.masked = mae.mask_token[0] + mae.decoder_pos_embed[0]  # [145, 128]
-
-    def _precompute_first(self) -> None:
-        """Sum up, for each target, what the mask tokens contribute to the first block."""
-        dim = self.masked.shape[1]
-        qkv = self.first.attn.qkv(self.first.norm1(self.masked))  # [145, 384]
-        self.keys_values = qkv[:, dim:].contiguous()  # [145, 256]
-        heads = qkv[1:].view(PATCHES, 3, self.heads, -1)
-        q, k, v = heads.permute(1, 2, 0, 3).unbind()  # 3 x [H, 144, d]
-        q = q * q.shape[-1] ** -0.5
-        self.queries = q.transpose(1, 2).contiguous()  # [H, d, 144]
-        scores = q @ k.transpose(1, 2)  # [H, 144, 144]
-        weight, value = [], []
-        for seen in self.ring:  # one target at a time: all at once would need 100 MB
-            hidden = torch.zeros(PATCHES + 1, dtype=torch.bool, device=seen.device)
-            hidden[seen] = True
-            s = scores.masked_fill(hidden[:PATCHES], -torch.inf)
-            weight.append(s.logsumexp(-1))  # [H, 144]
-            value.append((s.softmax(-1) @ v).transpose(0, 1).flatten(1))  # [144, 128]
-        self.constant_weight = torch.stack(weight, dim=1)  # [H, 144 targets, 144]
-        self.constant_value = torch.stack(value)  # [144 targets, 144, 128]
-
-    def _precompute_last(self) -> None:
-        """Split the last block's projection by heads, with the scale of the scores folded in."""
-        attention = self.last.attn
-        w_q, w_k, w_v = attention.qkv.weight.chunk(3)  # [128, 128] each
-        b_q, _, self.b_v = attention.qkv.bias.chunk(3)
-        scale = (len(w_q) // self.heads) ** -0.5
-        self.w_q, self.b_q = w_q * scale, b_q * scale
-        self.w_k = w_k.reshape(self.heads, -1, len(w_q)).contiguous()  # [H, d, 128]
-        self.w_v = w_v.reshape(self.heads, -1, len(w_q)).transpose(1, 2).contiguous()  # [H, 128, d]
-
-    def _allocate(self) -> None:
-        """Allocate what the first two blocks write: one row a token, and one to be dropped."""
-        dim, hidden = self.masked.shape[1], self.first.mlp.fc1.out_features
-        rows = self.part * TOKENS
-        self.tokens = self.masked.new_empty(rows + 1, dim)
-        self.attended = self.masked.new_empty(rows + 1, dim)
-        self.both = self.masked.new_empty(rows + 1, 2 * dim)
-        self.projected = self.masked.new_empty(rows, 3 * dim)
-        self.hidden = self.masked.new_empty(rows, hidden)
-        self.offset = torch.arange(0, rows, TOKENS, device=self.masked.device)[:, None]
-
-    def __call__(self, tokens: Tensor, target: Tensor, count: int) -> Tensor:
-        """Predict the patches `target` int64 [B]: returns [B, 192], of which `count` are valid.
-
-        `tokens` [B, 9, 128] are the embedded class token and the 8 neighbours in row order,
-        without position codes; what stands for a neighbour outside the frame is ignored. B is
-        a multiple of `part`; parts wholly beyond `count` are skipped.
-        """
-        batch, _, dim = tokens.shape
-        own = tokens.new_zeros(batch, dim)
-        mixed = tokens.new_zeros(self.heads, batch, dim)
-        for start in range(0, count, self.part):
-            rows = slice(start, start + self.part)
-            x = self._second(self._first(tokens[rows], target[rows]))  # [P, 145, 128]
-            own[rows], mixed[:, rows] = self._gather(x, target[rows])
-        x = (mixed @ self.w_v).transpose(0, 1).flatten(1) + self.b_v  # [B, 128]
-        x = own + self.last.attn.proj(x)
-        x = x + self.last.mlp(self.last.norm2(x))
-        prediction: Tensor = self.pred(self.norm(x))
-        return prediction
-
-    def _first(self, tokens: Tensor, target: Tensor) -> Tensor:
-        """Run the first block: all tokens [P * 145, 128] from the variable ones [P, 9, 128]."""
-        part, slots, dim = tokens.shape
-        place = self.places[target]  # [P, 9]
-        missing = place == MISSING
-        rows = (place + self.offset).masked_fill_(missing, part * TOKENS).flatten()  # [P * 9]
-        x = tokens + self.position[place]  # [P, 9, 128]
-        qkv = self.first.attn.qkv(self.first.norm1(x)).flatten(0, 1)  # [P * 9, 384]
-
-        heads = qkv.view(part, slots, 3, self.heads, -1)
-        self._constant_queries(heads[:, :, 1:], missing, target)
-        variable = self._variable_queries(heads[:, :, 0], qkv[:, dim:], rows)
-        self.attended.index_copy_(0, rows, variable)
-
-        self.tokens[:-1].view(part, TOKENS, dim).copy_(self.masked)
-        self.tokens.index_copy_(0, rows, x.flatten(0, 1))
-        return self._finish(self.first, self.tokens[:-1], self.attended[:-1])
-
-    def _constant_queries(self, keys_values: Tensor, missing: Tensor, target: Tensor) -> None:
-        """Let the mask tokens attend in the first block; writes their rows of `attended`.
-
-        They attend to the 9 variable keys in `keys_values` [P, 9, 2, H, d] and, as if to one
-        more, to the precomputed sum over all constant keys: softmax over parts of the keys
-        merges exactly when each part brings its log-sum-exp as the score.
-        """
-        part, slots = missing.shape
-        k, v = functional.pad(keys_values, (0, 0, 0, 0, 0, 0, 1, 0)).permute(2, 3, 0, 1, 4).unbind()
-        k = k.reshape(self.heads, part * (1 + slots), -1)  # [H, P * 10, d]
-        scores = (k @ self.queries).view(self.heads, part, 1 + slots, PATCHES)
-        scores[:, :, 0] = self.constant_weight[:, target]
-        scores[:, :, 1:].masked_fill_(missing[:, :, None], -torch.inf)
-        share = scores.softmax(2)  # [H, P, 10, 144]
-        from_variable = share.transpose(2, 3) @ v  # [H, P, 144, d]
-        torch.addcmul(
-            from_variable.permute(1, 2, 0, 3),
-            share[:, :, 0].permute(1, 2, 0)[..., None],
-            self.constant_value[target].view(part, PATCHES, self.heads, -1),
-            out=self.attended[:-1].view(part, TOKENS, self.heads, -1)[:, 1:],
-        )
-
-    def _variable_queries(self, queries: Tensor, keys_values: Tensor, rows: Tensor) -> Tensor:
-        """Let the 9 variable `queries` [P, 9, H, d] attend to all 145 keys: [P * 9, 128]."""
-        part, slots, heads, _ = queries.shape
-        both = self.both[:-1].view(part, TOKENS, -1)
-        both.copy_(self.keys_values)
-        self.both.index_copy_(0, rows, keys_values)  # [P, 145, 256]
-        k, v = both.view(part, TOKENS, 2, heads, -1).permute(2, 0, 3, 1, 4).unbind()
-        y = functional.scaled_dot_product_attention(queries.transpose(1, 2), k, v)
-        return y.transpose(1, 2).reshape(part * slots, -1)
-
-    def _second(self, x: Tensor) -> Tensor:
-        """Run the second block on `x` [P * 145, 128] in place; returns it as [P, 145, 128]."""
-        attention = self.second.attn
-        y, weight = self.second.norm1(x), attention.qkv.weight
-        torch.addmm(attention.qkv.bias, y, weight.t(), out=self.projected)
-        heads = self.projected.view(self.part, TOKENS, 3, self.heads, -1)
-        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # 3 x [P, H, 145, d]
-        y = functional.scaled_dot_product_attention(q, k, v)
-        y = y.transpose(1, 2).reshape(x.shape)
-        return self._finish(self.second, x, y).view(self.part, TOKENS, -1)
-
-    def _finish(self, block: Block, x: Tensor, attended: Tensor) -> Tensor:
-        """Add the projection of `attended` and then the MLP to `x` [P * 145, 128], in place."""
-        proj, mlp = block.attn.proj, block.mlp
-        x.add_(proj.bias).addmm_(attended, proj.weight.t())
-        torch.addmm(mlp.fc1.bias, block.norm2(x), mlp.fc1.weight.t(), out=self.hidden)
-        torch.ops.aten.gelu_(self.hidden)
-        return x.add_(mlp.fc2.bias).addmm_(self.hidden, mlp.fc2.weight.t())
-
-    def _gather(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Let the targets attend in the last block to `x` [P, 145, 128].
-
-        Returns the targets' own tokens [P, 128] and, for each head, the attended mean of the
-        normalised tokens [H, P, 128], to which the value projection is still to be applied.
-        """
-        y = self.last.norm1(x)  # [P, 145, 128]
-        sample, token = torch.arange(len(x), device=x.device), 1 + target
-        q = functional.linear(y[sample, token], self.w_q, self.b_q)  # [P, 128]
-        q = q.view(len(x), self.heads, -1).transpose(0, 1) @ self.w_k  # [H, P, 128]
-        share = (q.transpose(0, 1) @ y.transpose(1, 2)).softmax(-1)  # [P, H, 145]
-        return x[sample, token], (share @ y).transpose(0, 1)
-
-
-def _as_block(module: nn.Module) -> Block:
-    """Narrow the type of a decoder block."""
-    assert isinstance(module, Block)
-    return module
+PART = 4  # targets that the CPU decodes at once (see rlvit_spirl.errors)
 
 
 def _digests(rows: NDArray[np.uint8]) -> list[bytes]:
@@ -272,8 +63,6 @@ class Saliency:
             raise ValueError(f"batch is {batch}, but must be a positive multiple of {PART}")
         if cache_entries < 1:
             raise ValueError(f"cache_entries is {cache_entries}, but must be at least 1")
-        if error_space not in get_args(ErrorSpace):
-            raise ValueError(f"error_space is {error_space!r}, not one of {get_args(ErrorSpace)}")
         self.mae = mae
         self.batch = batch
         self.cache_entries = cache_entries
@@ -281,10 +70,8 @@ class Saliency:
         self.device = mae.mask_token.device
         with torch.inference_mode():
             part = PART if self.device.type == "cpu" else batch
-            self.decoder = TargetDecoder(mae, part)
-            self.position = functional.pad(mae.pos_embed[0], (0, 0, 0, 1))  # [146, 64]
-            self.present = functional.pad(self.decoder.ring < PATCHES, (1, 0), value=True)
-        self.around = _neighbourhoods()  # [144, 9]
+            self.errors = PatchErrors(mae, part, error_space)
+        self.around = neighbourhoods(GRID, GRID)  # [144, 9]
         self.memory: OrderedDict[bytes, float] = OrderedDict()
         self.hits = 0
         self.lookups = 0
@@ -379,7 +166,7 @@ class Saliency:
         around = around.to(self.device).float().div_(255.0)
         target = target.to(self.device)
         errors = [
-            self._errors(
+            self.errors(
                 around[start : start + self.batch],
                 target[start : start + self.batch],
                 min(self.batch, count - start),
@@ -387,20 +174,3 @@ class Saliency:
             for start in range(0, count, self.batch)
         ]
         return torch.cat(errors)[:count].tolist() if errors else []
-
-    def _errors(self, around: Tensor, target: Tensor, count: int) -> Tensor:
-        """Compute one batch of errors [b]; the first `count` are valid.
-
-        `around` [b, 9, 192] holds the neighbourhoods, the patch in question in the middle;
-        `target` int64 [b] is its number.
-        """
-        mae, truth = self.mae, around[:, 4]
-        ring = torch.cat([around[:, :4], around[:, 5:]], dim=1)  # [b, 8, 192]
-        place = self.decoder.places[target, 1:]  # [b, 8]
-        x = mae.patch_embed(ring) + self.position[place]  # [b, 8, 64]
-        x = mae.decoder_embed(mae.encode(x, self.present[target]))  # [b, 9, 128]
-        prediction = self.decoder(x, target, count)  # [b, 192]
-        normalised, mean, deviation = normalise_patches(truth)
-        if self.error_space == "pixels":
-            return (prediction * deviation + mean - truth).square().mean(-1)
-        return (prediction - normalised).square().mean(-1)

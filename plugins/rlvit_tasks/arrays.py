@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from rlvit.errors import RlvitError, UsageProblem
+from rlvit.errors import RlvitError, UnknownName, UsageProblem
 from rlvit.specs import DataRequest
 from rlvit_tasks.downloads import Published, check_md5, download, extract
 from rlvit_tasks.images import ArraySplit, LoadedImages, by_hash, hash_arrays
@@ -52,6 +52,8 @@ CIFAR10_PYTHON = Published(
 )
 CIFAR10_FILES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5")
 CIFAR10_TEST = "test_batch"
+TRAINED_ON = ("without-val", "all")  # of the training images
+NOTEBOOK_SEED = 42  # (the notebook's, cell 14)
 
 
 def load_digits(request: DataRequest) -> LoadedImages:
@@ -142,18 +144,31 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return pixels.reshape(shape)
 
 
-def load_cifar10(request: DataRequest, held_out: int = HELD_OUT) -> LoadedImages:
+def load_cifar10(
+    request: DataRequest, held_out: int = HELD_OUT, train: str = "without-val"
+) -> LoadedImages:
     """Return CIFAR-10 from ROOT/cifar-10-batches-bin, or else from ROOT/cifar-10-batches-py.
 
     Splits: the test batch, and the five training batches but for the last `held_out` images in
-    file order, which are the validation split. Where neither folder is there, the published
-    archive is unpacked, from ROOT if it lies there, else downloaded.
+    file order, which are the validation split. With `train` "all" they are those of AgentViT's
+    notebook instead, see `notebook_splits`. Where neither folder is there, the published archive
+    is unpacked, from ROOT if it lies there, else downloaded.
 
     Raises:
+        UnknownName: `train` is something else.
         UsageProblem: a folder lacks a file.
         RlvitError: a file is damaged or unsafe, or cannot be downloaded.
     """
-    folder = _cifar10_folder(request)
+    if train not in TRAINED_ON:
+        raise UnknownName("training part", train, TRAINED_ON)
+    parts = _cifar10_parts(_cifar10_folder(request))
+    if train == "all":
+        return notebook_splits(*parts, request)
+    return _three_splits("cifar10", CIFAR10_CLASSES, *parts, held_out, request)
+
+
+def _cifar10_parts(folder: Path) -> tuple[Labelled, Labelled]:
+    """Return the five training batches as one, and the test batch."""
     binary = folder.name.endswith("-bin")
     read, ending = (read_cifar10_binary, ".bin") if binary else (read_cifar10_pickle, "")
     paths = [folder / (name + ending) for name in (*CIFAR10_FILES, CIFAR10_TEST)]
@@ -161,8 +176,7 @@ def load_cifar10(request: DataRequest, held_out: int = HELD_OUT) -> LoadedImages
         if not path.is_file():
             raise UsageProblem(f"{folder} lacks {path.name}: remove the folder or complete it.")
     *train, test = [read(path) for path in paths]
-    joined = np.concatenate([b[0] for b in train]), np.concatenate([b[1] for b in train])
-    return _three_splits("cifar10", CIFAR10_CLASSES, joined, test, held_out, request)
+    return (np.concatenate([b[0] for b in train]), np.concatenate([b[1] for b in train])), test
 
 
 def _cifar10_folder(request: DataRequest) -> Path:
@@ -299,13 +313,48 @@ def _three_splits(
             f"images: too few, {held_out} of the former are for validation."
         )
     cut = len(train[1]) - held_out
-    parts: Mapping[str, tuple[str, int, Labelled]] = {
-        "train": ("train", 0, (train[0][:cut], train[1][:cut])),
-        "val": ("train", cut, (train[0][cut:], train[1][cut:])),
-        "test": ("test", 0, test),
+    splits = {
+        "train": _part("train", train, slice(cut), request),
+        "val": _part("train", train, slice(cut, None), request),
+        "test": _part("test", test, slice(None), request),
     }
-    splits = {}
-    for part, (source, first, (images, labels)) in parts.items():
-        names = [f"{source}/{number:05d}" for number in range(first, first + len(labels))]
-        splits[part] = ArraySplit(images, labels, names, request.threads)
     return LoadedImages(classes, hash_arrays([*train, *test]), splits)
+
+
+def notebook_splits(train: Labelled, test: Labelled, request: DataRequest) -> LoadedImages:
+    """Return CIFAR-10 in the splits of AgentViT's notebook (DavideTraini/RL-for-ViT, cell 14).
+
+    "train" is every training image in file order. 95 % of the test images are "notebook-val", and
+    "val" too, since the notebook validates every epoch on them and reports them; the others are
+    "notebook-test". Both are in file order. They are divided by a permutation of numpy with seed
+    42; the notebook's is torch's, with the same seed, so that its 500 left out are other images.
+
+    Raises:
+        UsageProblem: there is no training image, or fewer than two test images.
+    """
+    if not len(train[1]) or len(test[1]) < 2:
+        raise UsageProblem(
+            f"cifar10 in {request.root} has {len(train[1])} training and {len(test[1])} test "
+            "images: too few to divide the latter."
+        )
+    shuffled = np.random.default_rng(NOTEBOOK_SEED).permutation(len(test[1]))
+    cut = len(shuffled) * 95 // 100
+    val = _part("test", test, np.sort(shuffled[:cut]), request)
+    splits = {
+        "train": _part("train", train, slice(None), request),
+        "val": val,
+        "notebook-val": val,
+        "notebook-test": _part("test", test, np.sort(shuffled[cut:]), request),
+    }
+    # Another hash than under the other protocols: what was trained on these splits may not be
+    # found again as if it had been trained on those.
+    return LoadedImages(CIFAR10_CLASSES, hash_arrays([*train, *test, shuffled]), splits)
+
+
+def _part(
+    source: str, labelled: Labelled, chosen: slice | NDArray[np.int64], request: DataRequest
+) -> ArraySplit:
+    """Return some of the images of a file or files, named by their numbers there."""
+    images, labels = labelled
+    names = [f"{source}/{number:05d}" for number in np.arange(len(labels))[chosen]]
+    return ArraySplit(images[chosen], labels[chosen], names, request.threads)

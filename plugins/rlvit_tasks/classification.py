@@ -10,6 +10,7 @@ import torch
 
 from rlvit.contracts import Examination, ImageSplit, Measurement, Prediction
 from rlvit.errors import RlvitError
+from rlvit.scores import weighted_scores
 from rlvit_tasks.images import balanced
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ def classify_images(examination: Examination) -> list[Measurement]:
     """Classify the protocol's images, in a fixed order, and return what was right and its cost.
 
     Settings of the protocol: `split`; `images`, how many at most, as many of each class (0: all);
-    `batch`, how many at a time. Each image counts once; spreads are those of the images. The table
-    has a row for each: `prediction` is a class of the classifier's head, `prediction_task` and
+    `batch`, how many at a time. Each image counts once; spreads are those of the images. Precision,
+    recall and F1 are means over the dataset's classes, and so have no spread. The table has a row
+    for each image: `prediction` is a class of the classifier's head, `prediction_task` and
     `label` are classes of the dataset, `kept` [S, L] counts the patches after each decision.
 
     Raises:
@@ -43,7 +45,10 @@ def classify_images(examination: Examination) -> list[Measurement]:
     rows = _classify_all(examination, split, numbers, int(settings["batch"]))
     table = _table(split, numbers, rows, targets.cpu().numpy())
     examination.table(table)
-    return _measurements(table, gathers=bool(examination.subject.gathers))
+    return [
+        *_measurements(table, gathers=bool(examination.subject.gathers)),
+        *_class_means(table, len(data.classes)),
+    ]
 
 
 def _classify_all(
@@ -137,6 +142,13 @@ def _measurements(table: Mapping[str, NDArray[Any]], *, gathers: bool) -> list[M
         _statistics(metric, of_images) for metric, of_images in values.items() if len(of_images)
     ]
     return [*found, Measurement("eval/masked", 0.0 if gathers else 1.0, len(every))]
+
+
+def _class_means(table: Mapping[str, NDArray[Any]], classes: int) -> list[Measurement]:
+    scores = weighted_scores(table["prediction_task"], table["label"], classes)
+    names = ("eval/precision", "eval/recall", "eval/f1")
+    count = len(table["label"])
+    return [Measurement(name, score, count) for name, score in zip(names, scores, strict=True)]
 
 
 def _statistics(metric: str, values: NDArray[np.float64]) -> Measurement:

@@ -175,7 +175,16 @@ def _classification_metrics() -> list[MetricDef]:
             MetricDef(f"eval/top1{suffix}", "%", "max", whole, UPDATES),
             MetricDef(f"eval/top1_task{suffix}", "%", "max", own, UPDATES),
         ]
+    mean = "mean over the dataset's classes, weighted by their images"
     for name, unit, direction, meaning in (
+        (
+            "precision",
+            "%",
+            "max",
+            f"right among a class's answers: {mean}; 0 of a class never given",
+        ),
+        ("recall", "%", "max", f"right among a class's images: {mean}, which is eval/top1_task"),
+        ("f1", "%", "max", f"harmonic mean of a class's precision and recall: {mean}"),
         ("nll", "nats", "min", "mean cross-entropy over all classes of the head"),
         ("gmacs", "10^9 multiply-adds", "min", 'mean of an image; what papers call "GFLOPs"'),
         ("gflops", "10^9 operations", "min", "twice eval/gmacs"),

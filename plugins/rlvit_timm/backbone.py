@@ -40,6 +40,7 @@ class TimmBackbone:
         self.grid: tuple[int, int] = tuple(model.patch_embed.grid_size)
         self.image_size: int = model.patch_embed.img_size[0]
         self.shape = vit_shape(model)
+        self.heads: int = model.blocks[0].attn.num_heads
         # One multiply-add turns a byte into a normalised pixel; the two move with the module, but
         # are no part of its weights.
         scale = 1 / (255 * torch.tensor(std)[:, None, None])  # [3, 1, 1]
@@ -68,10 +69,10 @@ class TimmBackbone:
             tokens = torch.cat([cls, patches], dim=1) + model.pos_embed
         return model.norm_pre(tokens)
 
-    def readout(self, cls: Tensor) -> Tensor:
+    def readout(self, pooled: Tensor) -> Tensor:
         """Turn class tokens [B, D] of the last block into logits [B, K]."""
         model = self._model
-        return model.head(model.head_drop(model.fc_norm(model.norm(cls))))
+        return model.head(model.head_drop(model.fc_norm(model.norm(pooled))))
 
 
 def vit_shape(model: Any) -> VitShape:

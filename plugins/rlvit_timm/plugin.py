@@ -9,7 +9,9 @@ from rlvit.hookspecs import hookimpl
 from rlvit.specs import BackboneSpec, Need
 from rlvit_timm.names import ARCHITECTURES, GRID_MODELS, source
 
-PROVIDES: frozenset[Need] = frozenset({"images", "tokens", "cls", "attention"})
+PROVIDES: frozenset[Need] = frozenset(
+    {"images", "tokens", "cls", "attention", "attended", "received"}
+)
 
 
 @hookimpl

@@ -46,6 +46,13 @@ BAD = [
     ((*ALPHA, "--mode", "max"), "--mode"),
     ((*ALPHA, "--rate", "0.5", "--bound", "0.2"), "--bound is smaller than --rate"),
     ((*ALPHA, "--stepps", "3"), "No such option '--stepps'"),
+    ((*ALPHA, "--eta", "2"), "--eta 2.0: should be less than or equal to 1"),
+    ((*ALPHA, "--step_size", "fast"), "--step_size"),
+    ((*ALPHA, "--rate", "1", "--eta", "1"), "give --rate or --eta, not both: they are one option."),
+    ((*ALPHA, "--step_size=1", "--eta=1"), "give --eta or --step-size, not both"),
+    ((*ALPHA, "--noisy", "--no-with-noise"), "give --noisy or --with-noise, not both"),
+    ((*ALPHA, "--log_every", "3"), "No such option '--log_every'"),
+    ((*ALPHA, "--ete", "1"), "No such option '--ete'"),
     ((*ALPHA, "--steps"), "requires an argument"),
     ((*ALPHA, "--seed", "-1"), "--seed -1: should be 0 or more"),
     ((*ALPHA, "--seed", "one"), "--seed"),
@@ -162,8 +169,8 @@ def test_the_help_of_a_method_explains_every_option(capsys: pytest.CaptureFixtur
         "--steps INTEGER",
         "How long to go on. [default: 60 steps; source: T1]",
         "--rate FLOAT",
-        "How far to step. [default: 0.1 weights; source: T2]",
-        "--noisy / --no-noisy Add noise. [default: yes; source: T3]",
+        "How far to step. [default: 0.1 weights; source: T2; also --eta, --step-size]",
+        "--noisy / --no-noisy Add noise. [default: yes; source: T3; also",  # and the flag, wrapped
         "--mode [mean|sum] How to add up. [default: mean; source: T4]",
         "--bound FLOAT Largest weight. [default:",
         "T5]",
@@ -174,6 +181,68 @@ def test_the_help_of_a_method_explains_every_option(capsys: pytest.CaptureFixtur
         "--dry-run",
     ):
         assert text in out
+
+
+@pytest.mark.usefixtures("toy_alone")
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("--eta", "0.25"), "  rate = 0.25\n"),
+        (("--eta=0.5", "--eta", "0.25"), "  rate = 0.25\n"),
+        (("--step-size", "0.25"), "  rate = 0.25\n"),
+        (("--step_size", "0.25"), "  rate = 0.25\n"),
+        (("--step_size", "0.5", "--step-size", "0.25"), "  rate = 0.25\n"),
+        (("--no-with-noise",), "  noisy = false\n"),
+        (("--no-with_noise",), "  noisy = false\n"),
+        (("--preset", "official-code", "--with_noise"), "  noisy = true\n"),
+    ],
+)
+def test_an_alias_is_another_spelling_of_its_option(
+    arguments: tuple[str, ...], shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke([*ALPHA, *arguments, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert shown in out
+    assert not any(name in out for name in ("eta =", "step_size", "with_noise"))
+
+
+@pytest.mark.usefixtures("toy_alone")
+@pytest.mark.parametrize(
+    ("aliases", "message"),
+    [
+        (("seed",), "toy has an option that is ours: --seed."),
+        (("dry_run",), "toy has an option that is ours: --dry-run."),
+        (("help",), "toy has an option that is ours: --help."),
+        (("home",), "toy has an option that is ours: --home."),
+        (("selector",), "toy has two options --selector."),
+        (("puzzle",), "toy has two options --puzzle."),
+        (("steps",), "Taken.size: the alias 'steps' is already a name of 'steps'."),
+        (("eta",), "Taken.size: the alias 'eta' is already a name of 'rate'."),
+    ],
+)
+def test_an_alias_cannot_take_the_name_of_another_option(
+    aliases: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from rlvit_toy.plugin import ToyConfig
+
+    from rlvit.config import setting
+    from rlvit.specs import MethodSpec
+
+    class Taken(ToyConfig):
+        size: int = setting(1, help="-", unit="-", source="-", group="-", aliases=aliases)
+
+    begin = MethodSpec.__post_init__
+    monkeypatch.setattr(
+        MethodSpec,
+        "__post_init__",
+        lambda spec: object.__setattr__(spec, "config", Taken) or begin(spec),
+    )
+    for more in ((), ("--help",)):
+        assert invoke([*ALPHA, *more]) == 2
+        assert capsys.readouterr().err == f"Error: {message}\n"
 
 
 @pytest.mark.usefixtures("toy_alone")

@@ -241,3 +241,85 @@ def test_a_given_value_takes_the_place_of_the_preset_value_that_it_excludes() ->
     assert resolve(Steered, {"share": 0.5}, {"cost": 2.0}) == Steered(cost=2.0)
     assert resolve(Steered, {"share": 0.5}, {}) == Steered(share=0.5)
     assert resolve(Steered, {}, {"share": 0.5, "cost": 2.0}) == Steered(share=0.5, cost=2.0)
+
+
+class Renamed(MethodConfig):
+    """Fields that a paper and its code call otherwise."""
+
+    rate: float = setting(
+        0.1, help="-", unit="-", source="-", group="-", aliases=("eta", "step_size"), gt=0
+    )
+    noisy: bool = setting(True, help="-", unit="-", source="-", group="-", aliases=("noise",))
+    other: float | None = setting(
+        None, help="-", unit="-", source="-", group="-", aliases=("lambda",), instead_of=("rate",)
+    )
+
+
+def test_an_alias_means_its_field() -> None:
+    known = {info.field: info for info in options(Renamed)}
+    assert known["rate"].aliases == ("eta", "step_size")
+    assert known["rate"].alias_flags == ("--eta", "--step-size")
+    assert known["rate"].flag == "--rate"
+    for name in ("rate", "eta", "step_size"):
+        config = resolve(Renamed, {"rate": 0.2}, {name: 0.3, "noise": False})
+        assert flat(config) == {"rate": 0.3, "noisy": False, "other": None}
+    assert resolve(Renamed, {"rate": 0.2}, {"lambda": 2.0}) == Renamed(rate=0.1, other=2.0)
+
+
+@pytest.mark.parametrize(
+    ("given_values", "message"),
+    [
+        ({"rate": 0.3, "eta": 0.3}, "give --rate or --eta, not both: they are one option."),
+        ({"step_size": 1, "eta": 2}, "give --step-size or --eta, not both: they are one option."),
+        ({"eta": 0.0}, "--eta 0.0: should be greater than 0"),
+        ({"noise": "perhaps"}, "--noise perhaps: should be a valid boolean"),
+        ({"step_sise": 0.3}, "unknown option 'step_sise'. Did you mean 'step_size'?"),
+        ({"etta": 0.3}, "unknown option 'etta'. Did you mean 'eta'?"),
+        ({"step-size": 0.3}, "unknown option 'step-size'. Did you mean 'step_size'?"),
+    ],
+)
+def test_a_problem_is_told_in_the_names_that_were_given(
+    given_values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageProblem) as caught:
+        resolve(Renamed, {}, given_values)
+    assert str(caught.value).startswith(message)
+
+
+def test_only_what_users_give_may_have_an_alias() -> None:
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Renamed(eta=0.3)  # type: ignore[call-arg]
+    with pytest.raises(UsageProblem, match="Extra inputs"):
+        resolve(Renamed, {"eta": 0.3}, {})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (("b",), (), "Clash.a: the alias 'b' is already a name of 'b'."),
+        (("x",), ("x",), "Clash.b: the alias 'x' is already a name of 'a'."),
+        (("a",), (), "Clash.a: the alias 'a' is already a name of 'a'."),
+        (("x", "x"), (), "Clash.a: the alias 'x' is already a name of 'a'."),
+        ((), ("att-dim",), "Clash.b: the alias 'att-dim' is no name; expected one such as"),
+        ((), ("_x",), "Clash.b: the alias '_x' is no name"),
+        ((), ("",), "Clash.b: the alias '' is no name"),
+    ],
+)
+def test_an_alias_that_cannot_be_is_refused_when_the_class_is_used(
+    first: tuple[str, ...], second: tuple[str, ...], message: str
+) -> None:
+    class Clash(MethodConfig):
+        a: int = setting(1, help="-", unit="-", source="-", group="-", aliases=first)
+        b: int = setting(1, help="-", unit="-", source="-", group="-", aliases=second)
+
+    for use in (lambda: options(Clash), lambda: resolve(Clash, {}, {})):
+        with pytest.raises(UsageProblem) as caught:
+            use()
+        assert str(caught.value).startswith(message)
+
+
+def test_the_fingerprint_and_the_values_know_only_the_field(toy: Catalog) -> None:
+    plans = [_plan(toy, values={name: 0.25}) for name in ("rate", "eta", "step_size")]
+    assert len({plan.fingerprint for plan in plans}) == 1
+    assert all(flat(plan.config)["rate"] == 0.25 for plan in plans)
+    assert all(set(flat(plan.config)) == set(type(plan.config).model_fields) for plan in plans)

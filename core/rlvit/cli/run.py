@@ -13,6 +13,8 @@ from rlvit.errors import RlvitError, UsageProblem
 from rlvit.specs import DATASET
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from rlvit.catalog import Catalog
     from rlvit.config import OptionInfo
     from rlvit.home import Home
@@ -36,7 +38,7 @@ class RunCommand(click.Command):
             catalog = load_catalog()
             ctx.meta["catalog"] = catalog
             ctx.meta["method"] = catalog.method(name)
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, [_dashed(arg) for arg in args])
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the fixed options and those of the method."""
@@ -45,10 +47,8 @@ class RunCommand(click.Command):
         if method is None:
             return params
         own = _method_options(method)
-        taken = {flag for param in params for flag in param.opts}
-        for param in own:
-            if taken & set(param.opts):
-                raise UsageProblem(f"{method.name} has an option that is ours: {param.opts[0]}.")
+        program = ctx.parent.command.params if ctx.parent else []  # --home, also after `run`
+        _refuse_clashes(method.name, [*program, *params], own)
         return [*own, *params]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -77,6 +77,25 @@ class RunCommand(click.Command):
         for group, rows in by_group.items():
             with formatter.section(group):
                 formatter.write_dl(rows)
+
+
+def _refuse_clashes(
+    method: str, ours: Sequence[click.Parameter], own: Sequence[click.Parameter]
+) -> None:
+    """Refuse a method of which one of its own options is also another option.
+
+    Raises:
+        UsageProblem: the message names the option.
+    """
+    fixed = {flag for param in ours for flag in (*param.opts, *param.secondary_opts)}
+    taken: set[str] = set()
+    for param in own:
+        for flag in (*param.opts, *param.secondary_opts):
+            if flag in fixed:
+                raise UsageProblem(f"{method} has an option that is ours: {flag}.")
+            if flag in taken:
+                raise UsageProblem(f"{method} has two options {flag}.")
+            taken.add(flag)
 
 
 class GroupedOption(click.Option):
@@ -112,7 +131,9 @@ def _method_options(method: MethodSpec) -> list[click.Parameter]:
         listed.append(
             GroupedOption([f"--{slot}", f"slot_{slot}"], metavar="NAME", help=text, group="Parts")
         )
-    return listed + [_field_option(info) for info in options(method.config)]
+    for info in options(method.config):
+        listed += [_field_option(info), *_alias_options(info)]
+    return listed
 
 
 def _data_options() -> list[click.Parameter]:
@@ -132,16 +153,45 @@ def _data_options() -> list[click.Parameter]:
 
 
 def _field_option(info: OptionInfo) -> click.Parameter:
-    kind: Any = click.Choice(info.choices) if info.choices else info.type
-    flag = f"{info.flag}/--no-{info.flag[2:]}" if info.type is bool else info.flag
-    default = _shown(info)
+    also = f"; also {', '.join(info.alias_flags)}" if info.aliases else ""
     return GroupedOption(
-        [flag, PREFIX + info.field],
-        type=None if info.type is bool else kind,
+        [_spelled(info, info.flag), PREFIX + info.field],
+        type=_kind(info),
         default=None,
-        help=f"{info.help}  [default: {default}; source: {info.source}]",
+        help=f"{info.help}  [default: {_shown(info)}; source: {info.source}{also}]",
         group=info.group,
     )
+
+
+def _alias_options(info: OptionInfo) -> Iterator[click.Parameter]:
+    """Yield an option for each alias; their field's help names them.
+
+    They are options of their own and not further names in their field's, because click would take
+    the last of several without a word; `resolve` sees them all and refuses.
+    """
+    for alias, flag in zip(info.aliases, info.alias_flags, strict=True):
+        names = [_spelled(info, flag), PREFIX + alias]
+        yield click.Option(names, type=_kind(info), default=None, hidden=True)
+
+
+def _dashed(arg: str) -> str:
+    """Write an option with dashes: papers' parameters may be given as they print them."""
+    if not arg.startswith("--"):
+        return arg
+    flag, equals, value = arg.partition("=")
+    return flag.replace("_", "-") + equals + value
+
+
+def _spelled(info: OptionInfo, flag: str) -> str:
+    """Return a flag as click declares it: of a boolean, with its opposite."""
+    return f"{flag}/--no-{flag[2:]}" if info.type is bool else flag
+
+
+def _kind(info: OptionInfo) -> Any:
+    """Return click's type of a field; a boolean needs none."""
+    if info.type is bool:
+        return None
+    return click.Choice(info.choices) if info.choices else info.type
 
 
 def _shown(info: OptionInfo) -> str:

@@ -28,7 +28,13 @@ class VitShape:
     patches: int
     patch_values: int  # numbers in a patch: 3 * 16 * 16
     classes: int  # outputs of the head; 0: no head
-    prefix: int = 1  # tokens that are no patch and always stay: the class token
+    prefix: int = 1  # tokens that are no patch and always stay: the class token, if there is one
+    inner: int | None = None  # features of all attention heads together; None: as many as `dim`
+
+    @property
+    def width(self) -> int:
+        """Features of all attention heads together."""
+        return self.dim if self.inner is None else self.inner
 
 
 def block_macs(shape: VitShape, tokens: Number) -> Number:
@@ -37,8 +43,8 @@ def block_macs(shape: VitShape, tokens: Number) -> Number:
     Four projections of attention (qkv and proj) and two layers of the MLP for each token, and the
     scores and the weighted sum of values for each pair.
     """
-    each = 4 * shape.dim**2 + 2 * shape.dim * shape.hidden
-    return tokens * each + 2 * tokens * tokens * shape.dim
+    each = 4 * shape.dim * shape.width + 2 * shape.dim * shape.hidden
+    return tokens * each + 2 * tokens * tokens * shape.width
 
 
 def embed_macs(shape: VitShape) -> int:
@@ -106,7 +112,25 @@ def class_attention_macs(shape: VitShape, tokens: Number) -> Number:
 
     The keys of all tokens, the query of the class token and its scores.
     """
-    return tokens * (shape.dim**2 + shape.dim) + shape.dim**2
+    projection = shape.dim * shape.width
+    return tokens * (projection + shape.width) + projection
+
+
+def attended_macs(shape: VitShape, heads: int, tokens: Number) -> Number:
+    """Return the MACs of `rlvit.nn.lookahead.attended` on `tokens` tokens of an image.
+
+    Queries and keys of all tokens, one value a head, the scores and the weighted sums.
+    """
+    each = shape.dim * (2 * shape.width + heads)
+    return tokens * each + tokens * tokens * (shape.width + heads)
+
+
+def received_macs(shape: VitShape, tokens: Number) -> Number:
+    """Return the MACs of `rlvit.nn.lookahead.received` on `tokens` tokens of an image.
+
+    Queries and keys of all tokens, and the scores.
+    """
+    return tokens * (2 * shape.dim * shape.width) + tokens * tokens * shape.width
 
 
 def mlp_macs(widths: Sequence[int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rlvit.contracts import Prediction, Selector, SelectorView, TokenBackbone
 from rlvit.nn.compute import dense_macs, vit_macs
+from rlvit.nn.lookahead import attended, received
 from rlvit.nn.ragged import Ragged, drop, whole
 from rlvit.nn.walk import class_attention, masked_block, run_block
 from rlvit.specs import Need
@@ -91,9 +92,12 @@ class PrunedVit:
         """
         autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16)
         with autocast:
-            ragged = whole(self.backbone.embed(images))  # 1 + N tokens of each image
+            # 1 + N or N tokens of each image
+            ragged = whole(self.backbone.embed(images), self.backbone.shape.prefix)
             ragged, alive, own = self._blocks(ragged, images, samples)
-            logits = self.backbone.readout(ragged.cls)
+            if len(alive) and not self.gathers and not ragged.layout.prefix:
+                ragged = drop(ragged, ragged.select(alive[-1]))  # the mean is of the living
+            logits = self.backbone.readout(ragged.pooled)
         shape = self.backbone.shape
         if self.decision_blocks:
             macs = vit_macs(shape, alive.sum(2).T, self.decision_blocks).double()  # [B]
@@ -146,29 +150,50 @@ class PrunedVit:
         """Return what the selector declared that it needs, detached: nothing learns through it."""
         alive = ragged.layout.alive if mask is None else mask
         within = None if mask is None else ragged.select(mask)  # [P], living among all patches
-        data: dict[Need, Tensor] = {}
-        if "images" in self.needs:
-            data["images"] = images
-        if "tokens" in self.needs:
-            data["tokens"] = _of(ragged.patches.detach(), within)
-        if "cls" in self.needs:
-            data["cls"] = ragged.cls.detach()
-        if "attention" in self.needs:
-            assert before is not None  # refused when the parts were put together
-            data["attention"] = self._attention(before, mask, within)
+        ways: dict[Need, Callable[[], Tensor]] = {
+            "images": lambda: images,
+            "tokens": lambda: _of(ragged.patches.detach(), within),
+            "cls": lambda: ragged.cls.detach(),
+            "attention": lambda: _seen(class_attention, before, mask),
+            "attended": lambda: _seen(attended, (self.backbone.blocks[number], ragged), mask),
+            "received": lambda: _seen(received, (self.backbone.blocks[number], ragged), mask),
+        }
+        data = Lazy({need: ways[need] for need in self.needs if need in ways})
         return SelectorView(
             data, alive, number, self.backbone.grid, self.rates[decision], self.generator
         )
 
-    @torch.no_grad()
-    def _attention(
-        self, before: tuple[nn.Module, Ragged], mask: Tensor | None, within: Tensor | None
-    ) -> Tensor:
-        """Return the class token's attention in the block before, to each living patch [T]."""
-        block, given = before
-        if mask is not None:  # the living ones alone, as if the others had been gathered out
-            given = drop(given, given.select(mask))
-        return class_attention(block, given)
+
+class Lazy(Mapping[Need, Tensor]):
+    """Values that are computed when they are asked for, once: not every decision needs to look."""
+
+    def __init__(self, ways: Mapping[Need, Callable[[], Tensor]]) -> None:
+        self._ways, self._found = ways, dict[Need, Tensor]()
+
+    def __getitem__(self, need: Need) -> Tensor:
+        if need not in self._found:
+            self._found[need] = self._ways[need]()
+        return self._found[need]
+
+    def __iter__(self) -> Iterator[Need]:
+        return iter(self._ways)
+
+    def __len__(self) -> int:
+        return len(self._ways)
+
+
+@torch.no_grad()
+def _seen(
+    look: Callable[[nn.Module, Ragged], Tensor],
+    at: tuple[nn.Module, Ragged] | None,
+    mask: Tensor | None,
+) -> Tensor:
+    """Return what a look at a block and what it is given shows of each living patch [T]."""
+    assert at is not None  # refused when the parts were put together
+    block, given = at
+    if mask is not None:  # the living ones alone, as if the others had been gathered out
+        given = drop(given, given.select(mask))
+    return look(block, given)
 
 
 def _of(values: Tensor, within: Tensor | None) -> Tensor:
@@ -183,8 +208,8 @@ def _repeated(
 
     def again(one: Ragged) -> Ragged:
         batch = len(one.layout.lengths)
-        tokens = one.tokens.view(batch, -1, one.tokens.shape[1])  # [B, 1 + N, D]
-        return whole(tokens.repeat_interleave(samples, 0))
+        tokens = one.tokens.view(batch, -1, one.tokens.shape[1])  # [B, prefix + N, D]
+        return whole(tokens.repeat_interleave(samples, 0), one.layout.prefix)
 
     earlier = None if before is None else (before[0], again(before[1]))
     return again(ragged), earlier, images.repeat_interleave(samples, 0)

@@ -1,7 +1,8 @@
 """Images with different numbers of tokens, packed in one row so that no dropped token is computed.
 
-Every image keeps its class token; its patches differ. The linear layers and norms of a block work
-on single tokens, so they need no padding at all; only attention has to know where an image begins.
+Every image keeps its class token, if the network has one; its patches differ. The linear layers and
+norms of a block work on single tokens, so they need no padding at all; only attention has to know
+where an image begins.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Buckets:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where each image's tokens are in the row: the class token first, then its alive patches.
+    """Where each image's tokens are in the row: the class token first, if any, then its patches.
 
     T counts all tokens and P the patches, both over the whole batch of B images.
     """
@@ -38,6 +39,7 @@ class Layout:
     lengths: tuple[int, ...]  # tokens of each image, class token included, known to the host
     positions: Tensor  # [P] int64, which patch of its image each is, 0..grid - 1
     grid: int  # patches of an image before any was dropped
+    prefix: int = 1  # class tokens of an image: 1 or 0
     _buckets: dict[int, Buckets] = field(default_factory=dict, repr=False)
 
     @property
@@ -57,7 +59,7 @@ class Layout:
 
     @cached_property
     def starts(self) -> Tensor:
-        """The row of each image's class token: int64 [B]."""
+        """The row of each image's first token, its class token if there is one: int64 [B]."""
         return self.counts.cumsum(0) - self.counts
 
     @cached_property
@@ -68,7 +70,7 @@ class Layout:
     @cached_property
     def images(self) -> Tensor:
         """The image of each patch: int64 [P]."""
-        return _owners(self.counts - 1, len(self.positions))
+        return _owners(self.counts - self.prefix, len(self.positions))
 
     @cached_property
     def owners(self) -> Tensor:
@@ -79,7 +81,7 @@ class Layout:
     def patch_rows(self) -> Tensor:
         """The row of each patch: int64 [P]; as many class tokens come before as images so far."""
         steps = torch.arange(len(self.positions), device=self.positions.device)
-        return steps + self.images + 1
+        return steps + self.prefix * (self.images + 1)
 
     @property
     def alive(self) -> Tensor:
@@ -104,8 +106,21 @@ class Ragged:
 
     @property
     def cls(self) -> Tensor:
-        """The class tokens [B, D]."""
+        """The class tokens [B, D]. Raises ValueError if there are none."""
+        if not self.layout.prefix:
+            raise ValueError("this network has no class token")
         return self.tokens.index_select(0, self.layout.starts)
+
+    @property
+    def pooled(self) -> Tensor:
+        """What is read out of each image [B, D]: its class token, or the mean of its patches."""
+        layout = self.layout
+        if layout.prefix:
+            return self.cls
+        if layout.uniform:
+            return self.tokens.view(len(layout.lengths), -1, self.tokens.shape[1]).mean(1)
+        sums = self.tokens.new_zeros(len(layout.lengths), self.tokens.shape[1])
+        return sums.index_add(0, layout.owners, self.tokens) / layout.counts[:, None]
 
     @property
     def patches(self) -> Tensor:
@@ -117,41 +132,46 @@ class Ragged:
         return keep[self.layout.images, self.layout.positions]
 
 
-def whole(tokens: Tensor) -> Ragged:
-    """Take all tokens [B, 1 + N, D], the class token first; nothing is copied if contiguous."""
+def whole(tokens: Tensor, prefix: int = 1) -> Ragged:
+    """Take all tokens [B, prefix + N, D], a class token first; nothing is copied if contiguous."""
     batch, length, _ = tokens.shape
-    positions = torch.arange(length - 1, device=tokens.device).repeat(batch)
-    return Ragged(tokens.flatten(0, 1), Layout((length,) * batch, positions, length - 1))
+    grid = length - prefix
+    positions = torch.arange(grid, device=tokens.device).repeat(batch)
+    return Ragged(tokens.flatten(0, 1), Layout((length,) * batch, positions, grid, prefix))
 
 
-def pack(tokens: Tensor, keep: Tensor) -> Ragged:
-    """Drop patches of `tokens` [B, 1 + N, D] where `keep` bool [B, N] is False.
+def pack(tokens: Tensor, keep: Tensor, prefix: int = 1) -> Ragged:
+    """Drop patches of `tokens` [B, prefix + N, D] where `keep` bool [B, N] is False.
 
     Raises ValueError if `keep` has another shape. One host synchronisation.
     """
-    if keep.shape != (len(tokens), tokens.shape[1] - 1):
-        wanted = (len(tokens), tokens.shape[1] - 1)
+    wanted = (len(tokens), tokens.shape[1] - prefix)
+    if keep.shape != wanted:
         raise ValueError(f"the mask of patches to keep is {tuple(keep.shape)}, not {wanted}")
-    return drop(whole(tokens), keep.flatten())
+    return drop(whole(tokens, prefix), keep.flatten())
 
 
 def drop(ragged: Ragged, keep: Tensor) -> Ragged:
     """Drop the patches where `keep` bool [P] is False, over the patches alive, in their order.
 
     The only host synchronisation is the transfer of the B new counts: an image's number of tokens
-    decides the shape of everything after it. Raises ValueError if `keep` has another shape.
+    decides the shape of everything after it. Raises ValueError if `keep` has another shape, and
+    if an image would be left without any token.
     """
     layout = ragged.layout
     if keep.shape != layout.positions.shape:
         raise ValueError(f"{len(keep)} decisions for {len(layout.positions)} alive patches")
     counts = torch.zeros_like(layout.counts).index_add_(0, layout.images, keep.long())  # [B]
-    lengths = tuple(1 + count for count in counts.tolist())
+    lengths = tuple(layout.prefix + count for count in counts.tolist())
     if lengths == layout.lengths:
         return ragged
-    patches = _compact(keep, sum(lengths) - len(lengths))
+    if not all(lengths):
+        raise ValueError("an image keeps no patch, and there is no class token to read out")
+    patches = _compact(keep, sum(lengths) - layout.prefix * len(lengths))
     stay = torch.ones(layout.total, dtype=torch.bool, device=keep.device)
     stay.scatter_(0, layout.patch_rows, keep)
-    smaller = Layout(lengths, layout.positions.index_select(0, patches), layout.grid)
+    positions = layout.positions.index_select(0, patches)
+    smaller = Layout(lengths, positions, layout.grid, layout.prefix)
     return Ragged(ragged.tokens.index_select(0, _compact(stay, sum(lengths))), smaller)
 
 

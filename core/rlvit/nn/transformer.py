@@ -9,17 +9,21 @@ LAYER_NORM_EPS = 1e-6  # the value of the ViT and MAE code, not torch's 1e-5
 class Attention(nn.Module):
     """Multi-head self-attention with one joint projection to queries, keys and values."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(
+        self, dim: int, heads: int, *, head_dim: int | None = None, bias: bool = True
+    ) -> None:
         """Build the projections for tokens of `dim` features.
 
-        Raises ValueError if `heads` does not divide `dim`.
+        A head has `head_dim` features, by default its share of `dim`. Raises ValueError if it has
+        no such share, `heads` not dividing `dim`.
         """
         super().__init__()
-        if dim % heads:
+        if head_dim is None and dim % heads:
             raise ValueError(f"{heads} heads do not divide {dim} features")
+        inner = heads * (dim // heads if head_dim is None else head_dim)
         self.num_heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = nn.Linear(dim, 3 * inner, bias=bias)
+        self.proj = nn.Linear(inner, dim, bias=bias)
 
     def forward(self, x: Tensor, key_mask: Tensor | None = None) -> Tensor:
         """Attend over tokens `x` [B, N, D]; returns [B, N, D].
@@ -27,12 +31,12 @@ class Attention(nn.Module):
         `key_mask` is bool [B, N]: a token marked False is attended to by nobody. Every sample
         needs one True token, or its outputs are NaN.
         """
-        batch, tokens, dim = x.shape
-        qkv: Tensor = self.qkv(x).view(batch, tokens, 3, self.num_heads, dim // self.num_heads)
+        batch, tokens, _ = x.shape
+        qkv: Tensor = self.qkv(x).view(batch, tokens, 3, self.num_heads, -1)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()  # 3 x [B, H, N, D/H]
         mask = None if key_mask is None else key_mask[:, None, None, :]  # [B, 1, 1, N]
         y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        output: Tensor = self.proj(y.transpose(1, 2).reshape(batch, tokens, dim))  # [B, N, D]
+        output: Tensor = self.proj(y.transpose(1, 2).reshape(batch, tokens, -1))  # [B, N, D]
         return output
 
 
@@ -58,16 +62,25 @@ class Block(nn.Module):
     published checkpoints load unchanged.
     """
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: float = 4.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        mlp_ratio: float = 4.0,
+        *,
+        head_dim: int | None = None,
+        attention_bias: bool = True,
+        eps: float = LAYER_NORM_EPS,
+    ) -> None:
         """Build a block for tokens of `dim` features; the MLP is `mlp_ratio` times as wide.
 
-        Raises ValueError if `heads` does not divide `dim`.
+        Raises ValueError as `Attention` does.
         """
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.attn = Attention(dim, heads)
-        self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, heads, head_dim=head_dim, bias=attention_bias)
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, round(dim * mlp_ratio))
 
     def forward(self, x: Tensor, key_mask: Tensor | None = None) -> Tensor:
         """Transform tokens `x` [B, N, D]; returns [B, N, D].

@@ -34,15 +34,17 @@ def run_block(block: nn.Module, ragged: Ragged, attention: str = "auto") -> Ragg
 
 
 def masked_block(block: nn.Module, tokens: Tensor, alive: Tensor) -> Tensor:
-    """Run `block` on all `tokens` [B, 1 + N, D], none attending to patches not `alive` [B, N].
+    """Run `block` on all `tokens` [B, p + N, D], none attending to patches not `alive` [B, N].
 
-    This saves no computation: it is the reference for `run_block`. Returns [B, 1 + N, D], in which
-    only the class tokens and alive patches mean anything. Raises ValueError as `run_block` does.
+    There are p class tokens, 1 or 0. This saves no computation: it is the reference for
+    `run_block`. Returns [B, p + N, D], in which only the class tokens and alive patches mean
+    anything. Raises ValueError as `run_block` does.
     """
-    mask = functional.pad(alive, (1, 0), value=True)[:, None, None]  # [B, 1, 1, 1 + N]
+    prefix = tokens.shape[1] - alive.shape[1]
+    mask = functional.pad(alive, (prefix, 0), value=True)[:, None, None]  # [B, 1, 1, p + N]
 
     def masked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        q, k, v = (x.to(v.dtype).transpose(1, 2) for x in (q, k, v))  # 3 x [B, H, 1 + N, d]
+        q, k, v = (x.to(v.dtype).transpose(1, 2) for x in (q, k, v))  # 3 x [B, H, p + N, d]
         y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return y.transpose(1, 2)
 
@@ -55,11 +57,11 @@ def _run(block: Any, x: Tensor, attend_heads: Attend) -> Tensor:
     attn = block.attn
     qkv = attn.qkv(block.norm1(x)).unflatten(-1, (3, attn.num_heads, -1))  # [..., 3, H, d]
     q, k, v = qkv.unbind(-3)
-    q, k = _optional(attn, "q_norm", q), _optional(attn, "k_norm", k)
-    y = _optional(attn, "norm", attend_heads(q, k, v).flatten(-2))  # [..., D]
-    y = _optional(attn, "proj_drop", attn.proj(y))
-    x = x + _optional(block, "ls1", y)
-    output: Tensor = x + _optional(block, "ls2", _mlp(block, x))
+    q, k = optional(attn, "q_norm", q), optional(attn, "k_norm", k)
+    y = optional(attn, "norm", attend_heads(q, k, v).flatten(-2))  # [..., D]
+    y = optional(attn, "proj_drop", attn.proj(y))
+    x = x + optional(block, "ls1", y)
+    output: Tensor = x + optional(block, "ls2", _mlp(block, x))
     return output
 
 
@@ -82,8 +84,11 @@ def class_attention(block: Any, ragged: Ragged) -> Tensor:
 
     `ragged` is what the block was given. The softmax runs over all tokens of the image, itself
     included, so an image's values add up to less than 1 (EViT, section 3.2). Only the keys and the
-    class tokens' queries are computed, never an attention matrix.
+    class tokens' queries are computed, never an attention matrix. Raises ValueError if there are
+    no class tokens.
     """
+    if not ragged.layout.prefix:
+        raise ValueError("this network has no class token whose attention could be seen")
     attn, layout = block.attn, ragged.layout
     normed = block.norm1(ragged.tokens)
     w_q, w_k, _ = attn.qkv.weight.chunk(3)
@@ -91,7 +96,7 @@ def class_attention(block: Any, ragged: Ragged) -> Tensor:
     q = functional.linear(normed.index_select(0, layout.starts), w_q, b_q)  # [B, D]
     k = functional.linear(normed, w_k, b_k)  # [T, D]
     q, k = (x.view(len(x), attn.num_heads, -1) for x in (q, k))  # [B, H, d], [T, H, d]
-    q, k = _optional(attn, "q_norm", q).float(), _optional(attn, "k_norm", k).float()
+    q, k = optional(attn, "q_norm", q).float(), optional(attn, "k_norm", k).float()
     scale = q.shape[-1] ** -0.5
     scores = scale * (q.index_select(0, layout.owners) * k).sum(-1)  # [T, H]
     index = layout.owners[:, None].expand_as(scores)
@@ -103,7 +108,7 @@ def class_attention(block: Any, ragged: Ragged) -> Tensor:
     return shares.mean(-1).index_select(0, layout.patch_rows)
 
 
-def _optional(module: Any, name: str, x: Tensor) -> Tensor:
+def optional(module: Any, name: str, x: Tensor) -> Tensor:
     """Apply a part of `module` if it has one of that name."""
     part: Callable[[Tensor], Tensor] | None = getattr(module, name, None)
     return x if part is None else part(x)

@@ -1,8 +1,10 @@
 """Schedules at their corners."""
 
+import math
+
 import pytest
 
-from rlvit.rl.schedules import linear, warmup_cosine
+from rlvit.rl.schedules import exponential, linear, warmup_cosine
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,22 @@ def test_warmup_may_be_absent() -> None:
 def test_warmup_cosine_refuses_nonsense(warmup: float, total: float) -> None:
     with pytest.raises(ValueError, match="warmup < total"):
         warmup_cosine(0, warmup, total, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("step", "value"),
+    [(0, 1.0), (20_000, 0.01 + 0.99 / math.e), (39_100, 0.1501488), (1e9, 0.01)],
+)
+def test_exponential(step: float, value: float) -> None:
+    assert exponential(step, 1.0, 0.01, 20_000) == pytest.approx(value, abs=1e-6)
+
+
+def test_exponential_rises_too() -> None:
+    assert exponential(0, 0.0, 2.0, 5.0) == 0.0
+    assert exponential(5 * math.log(4), 0.0, 2.0, 5.0) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("decay", [0.0, -1.0, math.nan])
+def test_exponential_refuses_a_decay_that_is_none(decay: float) -> None:
+    with pytest.raises(ValueError, match="decay"):
+        exponential(1, 1.0, 0.0, decay)

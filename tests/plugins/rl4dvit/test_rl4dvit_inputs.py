@@ -131,7 +131,7 @@ REFUSED = [
     ((*TEN, "--samples-per-image", "1"), "--credit team", "give --samples-per-image 2 or more"),
     ((*TEN, "--samples-per-image", "0"), "--samples-per-image 0", "greater than or equal to 1"),
     ((*TEN, "--minibatch-images", "17"), "--minibatch-images 17", "a rollout has: 16"),
-    ((*TEN, "--selector", "mae-salient"), "'mae-salient' needs reconstruction", GRID4),
+    ((*TEN, "--backbone", "mae-96"), "'token-agents' needs cls, tokens", "'mae-96' does not"),
     (
         (*TEN, "--target-gmacs", "0.006", "--target-keep", "0.5"),
         "--target-keep or --target-gmacs",

@@ -180,6 +180,7 @@ REFUSED = [
     (["--sampling", "sometimes"], "--sampling"),
     (["--game", "Seaquests"], "unknown game 'Seaquests'. Did you mean 'Seaquest'?"),
     (["--game", "Chess"], "unknown game 'Chess'."),
+    (["--backbone", "vit_pico_grid4"], "--backbone vit_pico_grid4: spirl trains a masked"),
     (["--selector", "mae-salent"], "unknown selector 'mae-salent'. Did you mean 'mae-salient'?"),
     (["--preset", "papers"], "unknown preset 'papers'. Did you mean 'paper'?"),
     (["--protocol", "slow"], "unknown protocol 'slow'."),

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rlvit.errors import RlvitError, UsageProblem
+from rlvit.errors import RlvitError, UnknownName, UsageProblem
 from rlvit_tasks import arrays
 from rlvit_tasks.arrays import (
     load_cifar10,
@@ -222,6 +222,43 @@ def test_cifar10_is_read_from_either_version(tmp_path: Path, requests: Any, vers
     assert data.classes[:2] == ("airplane", "automobile")
 
 
+def test_the_notebooks_splits_train_on_everything_and_divide_the_test_images(
+    tmp_path: Path, requests: Any
+) -> None:
+    batches = cifar_batches(records=40)
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    for name, batch in batches.items():
+        (folder / f"{name}.bin").write_bytes(binary(batch))
+    data = load_cifar10(requests(tmp_path), train="all")
+    everything = np.concatenate([batches[f"data_batch_{n}"][1] for n in range(1, 6)])
+    assert np.array_equal(data.split("train").labels, everything)
+    assert data.split("train").names[199] == "train/00199"
+    assert data.split("val") is data.split("notebook-val")
+    parts = [data.split("notebook-val"), data.split("notebook-test")]
+    assert [len(part.labels) for part in parts] == [38, 2]
+    numbers = [[int(name.removeprefix("test/")) for name in part.names] for part in parts]
+    assert sorted(numbers[0] + numbers[1]) == list(range(40))
+    for part, chosen in zip(parts, numbers, strict=True):
+        assert chosen == sorted(chosen)
+        assert np.array_equal(part.labels, batches["test_batch"][1][chosen])
+        (images,) = part.batches([np.arange(len(chosen))], 32)
+        assert np.array_equal(images.flatten(1).numpy(), batches["test_batch"][0][chosen])
+    # What was trained on these splits is not found again as if it were trained on the others.
+    assert data.sha256 != load_cifar10(requests(tmp_path), held_out=6).sha256
+    assert data.sha256 == load_cifar10(requests(tmp_path), train="all").sha256
+
+
+def test_another_training_part_is_refused_before_anything_is_read(
+    tmp_path: Path, requests: Any
+) -> None:
+    with pytest.raises(UnknownName, match="'everything'"):
+        load_cifar10(requests(tmp_path), train="everything")
+    one = np.zeros((1, 3, 32, 32), np.uint8), np.zeros(1, np.int64)
+    with pytest.raises(UsageProblem, match="1 training and 1 test images: too few"):
+        arrays.notebook_splits(one, one, requests(tmp_path))
+
+
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
 def test_pickles_of_every_protocol_hold_the_same(tmp_path: Path, protocol: int) -> None:
     batch = cifar_batches()["test_batch"]
@@ -395,3 +432,13 @@ def test_the_real_cifar10(real_data: Path, requests: Any) -> None:
     (batch,) = data.split("train").batches([np.arange(4_000)], 32)
     means = batch.double().mean(dim=(0, 2, 3)) / 255
     assert means.tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=0.006)
+
+
+def test_the_real_cifar10_as_the_notebook_divides_it(real_data: Path, requests: Any) -> None:
+    data = load_cifar10(requests(real_data), train="all")
+    counts = {name: len(split.labels) for name, split in data.splits.items()}
+    assert counts == {"train": 50_000, "val": 9_500, "notebook-val": 9_500, "notebook-test": 500}
+    assert np.bincount(data.split("train").labels).tolist() == [5_000] * 10
+    left_out = data.split("notebook-test").names
+    # The division may never change: results would no longer compare.
+    assert hashlib.sha256("\n".join(left_out).encode()).hexdigest()[:16] == "a5839ea21d47a608"

@@ -16,7 +16,7 @@ import torch
 
 from rlvit.contracts import Examination, Measurement, Prediction
 from rlvit.errors import Interrupted, RlvitError, UnknownName, UsageProblem
-from rlvit.specs import DataRequest, Protocol, TaskSpec
+from rlvit.specs import DataRequest, Protocol, TaskSpec, digest
 from rlvit_tasks.classification import classify_images
 from rlvit_tasks.images import LoadedImages
 from rlvit_tasks.plugin import rlvit_evaluators, rlvit_metrics, rlvit_tasks
@@ -140,7 +140,7 @@ def test_measurements_are_those_computed_by_hand() -> None:
     assert set(found) == {
         *("eval/top1", "eval/top1_task", "eval/top1_official", "eval/top1_task_official"),
         *("eval/top1_unseen", "eval/top1_task_unseen", "eval/nll", "eval/gmacs", "eval/gflops"),
-        *("eval/kept", "eval/masked"),
+        *("eval/kept", "eval/masked", "eval/precision", "eval/recall", "eval/f1"),
     }
     assert found["eval/top1"].value == pytest.approx(40)
     assert found["eval/top1"].spread == pytest.approx(100 * math.sqrt(0.3))  # of 1, 0, 0, 1, 0
@@ -158,6 +158,11 @@ def test_measurements_are_those_computed_by_hand() -> None:
     assert found["eval/kept"].value == pytest.approx(4)
     assert found["eval/kept"].spread == pytest.approx(math.sqrt(6 / 4))
     assert found["eval/masked"] == Measurement("eval/masked", 0.0, 5, None)
+    # Answers 0 1 1 1 0 to 0 0 1 1 1: cat 1 of 2 answers and 1 of 2 images, dog 2 of 3 and 2 of 3.
+    assert found["eval/precision"].value == pytest.approx(100 * (2 * 1 / 2 + 3 * 2 / 3) / 5)
+    assert found["eval/recall"].value == pytest.approx(found["eval/top1_task"].value)
+    assert found["eval/f1"].value == pytest.approx(60)
+    assert {found[f"eval/{name}"].spread for name in ("precision", "recall", "f1")} == {None}
     whole = {m.samples for name, m in found.items() if not name.endswith(("official", "unseen"))}
     assert whole == {5}
 
@@ -254,7 +259,9 @@ def test_every_measured_metric_is_declared() -> None:
         assert declared[metric].axis == "updates"
     assert declared["eval/top1_unseen"].direction == "max"
     assert declared["eval/gmacs"].direction == "min"
-    assert len(declared) == 15
+    for name in ("precision", "recall", "f1"):
+        assert (declared[f"eval/{name}"].unit, declared[f"eval/{name}"].direction) == ("%", "max")
+    assert len(declared) == 18
 
 
 def test_every_dataset_is_measured_in_full_and_quickly() -> None:
@@ -269,8 +276,9 @@ def test_every_dataset_is_measured_in_full_and_quickly() -> None:
     }
     evaluators = {spec.name for spec in rlvit_evaluators()}
     for task in DATASETS.values():
-        assert [how.name for how in task.protocols] == ["full", "quick"]
-        full, quick = (dict(how.settings) for how in task.protocols)
+        own = ["notebook"] if task.name == "cifar10" else []
+        assert [how.name for how in task.protocols] == ["full", "quick", *own]
+        full, quick = (dict(how.settings) for how in task.protocols[:2])
         assert full == {**quick, "images": 0}
         assert quick == {"split": full["split"], "images": 256, "batch": 64}
         assert task.evaluator in evaluators
@@ -278,6 +286,33 @@ def test_every_dataset_is_measured_in_full_and_quickly() -> None:
     splits = {name: task.protocol("full").settings["split"] for name, task in DATASETS.items()}
     assert splits["imagenette"] == "val+unseen"
     assert splits["cifar10"] == splits["mnist"] == splits["digits"] == "test"
+
+
+def test_the_notebooks_protocol_says_that_it_reports_on_test_images() -> None:
+    task = DATASETS["cifar10"]
+    notebook = task.protocol("notebook")
+    settings = {"split": "notebook-val", "train": "all", "images": 0, "batch": 128}
+    assert notebook.settings == settings
+    for word in ("selection and report on test images", "compares with nothing else"):
+        assert word in notebook.summary
+    others = [how for how in task.protocols if how is not notebook]
+    assert digest(settings) not in {digest(dict(how.settings)) for how in others}
+    assert all("train" not in how.settings for how in others)  # their fingerprints are as before
+    with pytest.raises(UnknownName, match="'notebook'"):
+        DATASETS["mnist"].protocol("notebook")
+
+
+def test_the_notebooks_protocol_reaches_the_reader(real_data: Path) -> None:
+    task = DATASETS["cifar10"]
+    whole = loaded(task, real_data, **task.protocol("notebook").settings)
+    assert len(whole.split("train").labels) == 50_000
+    assert len(whole.split("notebook-val").labels) == 9_500
+    usual = loaded(task, real_data)
+    assert len(usual.split("train").labels) == 45_000
+    with pytest.raises(UnknownName, match="'notebook-val'"):
+        usual.split("notebook-val")
+    with pytest.raises(UnknownName, match="'al'"):
+        loaded(task, real_data, train="al")
 
 
 def loaded(task: TaskSpec, root: Path, **settings: Any) -> Any:

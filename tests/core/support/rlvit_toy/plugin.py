@@ -34,9 +34,18 @@ class ToyConfig(MethodConfig):
 
     steps: int = setting(60, help="How long to go on.", unit="steps", source="T1", group=WORK, ge=1)
     rate: float = setting(
-        0.1, help="How far to step.", unit="weights", source="T2", group=WORK, gt=0, le=1
+        0.1,
+        help="How far to step.",
+        unit="weights",
+        source="T2",
+        group=WORK,
+        aliases=("eta", "step_size"),
+        gt=0,
+        le=1,
     )
-    noisy: bool = setting(True, help="Add noise.", unit="-", source="T3", group=WORK)
+    noisy: bool = setting(
+        True, help="Add noise.", unit="-", source="T3", group=WORK, aliases=("with_noise",)
+    )
     mode: Literal["mean", "sum"] = setting(
         "mean", help="How to add up.", unit="-", source="T4", group=WORK
     )

@@ -1,0 +1,55 @@
+"""Training images by the batch: on the device from the start where they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rlvit.contracts import ImageSplit
+
+RESIDENT_BYTES = 2 * 2**30  # CIFAR-10 takes 154 MB, Imagenette at 224 pixels 1.4 GB
+CHUNK = 512  # images read at a time
+
+
+class TrainingImages:
+    """Images and labels of a split, gathered on the device or else decoded one batch ahead."""
+
+    def __init__(self, split: ImageSplit, size: int, device: torch.device) -> None:
+        """Read the split at `size` pixels a side, unless it is too large to stay in memory."""
+        self.count = len(split.labels)
+        self._split, self._size, self._device = split, size, device
+        self._labels = torch.from_numpy(split.labels).to(device)
+        self._images: Tensor | None = None
+        if self.count * 3 * size**2 <= RESIDENT_BYTES:
+            self._images = self._all()
+
+    @property
+    def resident(self) -> bool:
+        """Whether they stay on the device."""
+        return self._images is not None
+
+    def _all(self) -> Tensor:
+        shape = (self.count, 3, self._size, self._size)
+        images = torch.empty(shape, dtype=torch.uint8, device=self._device)
+        order = [
+            np.arange(start, min(start + CHUNK, self.count))
+            for start in range(0, self.count, CHUNK)
+        ]
+        for numbers, batch in zip(order, self._split.batches(order, self._size), strict=True):
+            images[int(numbers[0]) : int(numbers[-1]) + 1] = batch.to(self._device)
+        return images
+
+    def batches(self, order: Sequence[NDArray[np.int64]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the images uint8 [B, 3, S, S] and labels int64 [B] of each index array."""
+        if self._images is None:
+            decoded = self._split.batches(order, self._size)
+            for numbers, images in zip(order, decoded, strict=True):
+                yield images.to(self._device), self._labels[torch.from_numpy(numbers)]
+            return
+        for numbers in order:
+            chosen = torch.from_numpy(numbers).to(self._device)
+            yield self._images.index_select(0, chosen), self._labels.index_select(0, chosen)

@@ -1,0 +1,1 @@
+"""AgentViT: a Q-network chooses the patches while the ViT trains."""

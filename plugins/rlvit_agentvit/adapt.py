@@ -1,0 +1,73 @@
+"""What a configuration cannot know before the dataset and the parts are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rlvit.config import to_flag
+from rlvit.contracts import ImageShape
+from rlvit.errors import UsageProblem
+from rlvit.specs import TaskSpec
+from rlvit_agentvit.config import AgentvitConfig
+
+GRID = 8  # patches a side that a size of patches is chosen for: as on cifar10
+SMALLEST = 2  # pixels: the norm of a single grey pixel's channels is nothing
+SHARE = 30 / 64  # of the patches that the agent should keep (nb 36)
+
+
+def adapt(config: AgentvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> AgentvitConfig:
+    """Fill in the sizes of the network and the number of patches, and refuse what cannot be.
+
+    Raises:
+        UsageProblem: the backbone has no blocks to walk or other sizes than were asked for, the
+            number of patches is none, or the selector cannot decide before the first block.
+    """
+    backbone, selector = parts["backbone"], parts["selector"]
+    if backbone.shape is None:
+        raise UsageProblem(
+            f"--backbone {backbone.name}: it has no blocks that could be walked; choose simple-vit "
+            "or a Vision Transformer such as vit_tiny_grid8."
+        )
+    if "attention" in selector.needs:
+        raise UsageProblem(
+            f"--selector {selector.name}: it looks at the attention in the block before; before "
+            "block 0, where AgentViT selects, there is none. Expected one such as "
+            "received-attention, which looks ahead."
+        )
+    sizes = _sizes(config, task, backbone)
+    size, classes = int(task.facts.get("size") or 224), int(task.facts.get("classes") or 1000)
+    patches = backbone.shape(ImageShape(size, classes, sizes)).patches
+    desired = config.n_patch_desired or max(1, round(SHARE * patches))
+    if desired >= patches:
+        raise UsageProblem(
+            f"--n-patch-desired {desired}: expected fewer than the {patches} patches that an image "
+            f"of {task.name} has (--selector all keeps all of them)."
+        )
+    return config.model_copy(update={**sizes, "n_patch_desired": desired})
+
+
+def _sizes(config: AgentvitConfig, task: TaskSpec, backbone: Any) -> dict[str, int]:
+    """Return the sizes of the backbone, if they can be chosen."""
+    given = config.sizes
+    for name in given:
+        if name not in backbone.sizes:
+            raise UsageProblem(
+                f"{to_flag(name)} {given[name]}: the sizes of {backbone.name} are fixed; leave it "
+                "out, or take --backbone simple-vit."
+            )
+    if not backbone.sizes:
+        return {}
+    pixels = int(task.facts.get("size") or 224)
+    return {**backbone.sizes, "patch_size": patch_side(pixels), **given}
+
+
+def patch_side(pixels: int) -> int:
+    """Return the side of a patch that cuts images of so many pixels a side into about 8x8.
+
+    Of the sides that leave no rest, the one whose grid is nearest; of two, the larger side.
+    """
+    sides = [side for side in range(SMALLEST, pixels) if pixels % side == 0]
+    if not sides:
+        raise UsageProblem(f"images of {pixels} pixels a side cannot be cut into equal patches.")
+    return min(sides, key=lambda side: (abs(pixels / side - GRID), -side))

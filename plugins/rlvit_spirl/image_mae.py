@@ -1,0 +1,138 @@
+"""Pre-training of a masked autoencoder on a dataset's training images (SPIRL, section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional
+
+from rlvit.code import code_digest
+from rlvit.contracts import RunContext
+from rlvit.nn.patches import patchify
+from rlvit.nn.positions import sincos_2d
+from rlvit.nn.transformer import Block
+from rlvit.rl.schedules import warmup_cosine
+from rlvit_spirl.config import SpirlConfig
+from rlvit_spirl.mae import MaskedAutoencoder
+from rlvit_spirl.pretrain import BASE_BATCH, make_optimiser
+
+RECIPE = SpirlConfig()  # Table 5: a tenth of the epochs is warm-up, batch 64, AdamW's values
+# Table 5's 50 epochs are 39,000 iterations on 50,000 images, hours on a core.
+MOST_EPOCHS = 20
+MOST_ITERATIONS = 2_000
+SEED = 0  # whatever the run's: all runs on a task share one autoencoder
+SHOW_EVERY = 50  # iterations between looks at the loss, which make the host wait
+
+
+def reduced(images: Tensor, rows: int, columns: int, side: int) -> Tensor:
+    """Average images [B, 3, S, S], 0..255, over areas: float32 [B, 3, rows * side, columns * side].
+
+    Images of that size stay as they are. Where the sizes do not divide S, neighbouring areas
+    overlap by parts of a pixel.
+    """
+    size = (rows * side, columns * side)
+    if images.shape[2:] == size:
+        return images.float()
+    return functional.adaptive_avg_pool2d(images.float(), size)
+
+
+def pretrained_on_images(
+    context: RunContext, grid: tuple[int, int], side: int, image_size: int
+) -> tuple[MaskedAutoencoder, str]:
+    """Return the frozen MAE of the task's training images, and the hash of its weights.
+
+    Args:
+        context: of the run; its device is where the MAE ends up.
+        grid: rows and columns of its patches.
+        side: pixels a side of a patch.
+        image_size: pixels a side of the images that are averaged to grid * side.
+    """
+    rows, columns = grid
+    weights = context.torch_generator("mae/weights", SEED)
+    model = MaskedAutoencoder(weights, rows=rows, columns=columns, side=side)
+
+    def build(folder: Path) -> None:
+        train_on_images(context, model.to(context.device), image_size)
+        state = {name: t.detach().cpu() for name, t in model.state_dict().items()}
+        save_file(state, folder / "mae.safetensors")
+
+    def inputs() -> dict[str, Any]:
+        code = (train_on_images, make_optimiser, type(model), Block, patchify, sincos_2d)
+        return {
+            "data": context.data().sha256,
+            "grid": list(grid),
+            "side": side,
+            "image_size": image_size,
+            "most_iterations": MOST_ITERATIONS,
+            "most_epochs": MOST_EPOCHS,
+            "warmup": RECIPE.warmup_epochs / RECIPE.epochs,
+            "batch_size": RECIPE.mae_batch_size,
+            "base_lr": RECIPE.mae_base_lr,
+            "weight_decay": RECIPE.mae_weight_decay,
+            "beta2": RECIPE.mae_beta2,
+            "seed": SEED,
+            "device": context.device.type,  # these three change the last bits
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "code": code_digest(*code, warmup_cosine),
+        }
+
+    artifact = context.artifact("mae", inputs, build, copy=True)
+    model.load_state_dict(load_file(artifact.folder / "mae.safetensors"))
+    return model.to(context.device).eval().requires_grad_(False), artifact.sha256
+
+
+def train_on_images(context: RunContext, model: MaskedAutoencoder, image_size: int) -> None:
+    """Train on the training images as they are; the last iteration's weights are the result.
+
+    Interrupted, it begins again. Its loss is shown but not logged: with neither rows nor a
+    checkpoint of its own it leaves no trace in the order of a method's stages.
+    """
+    split = context.data().split("train")
+    chosen = orders(context, len(split.labels))
+    iterations, batch = len(chosen), len(chosen[0])
+    warmup = iterations * RECIPE.warmup_epochs / RECIPE.epochs
+    base_lr = RECIPE.mae_base_lr * batch / BASE_BATCH
+    optimiser = make_optimiser(model, RECIPE)
+    noise = context.torch_generator("mae/masks", SEED)
+    progress = context.stage("pretrain", iterations, "iterations")
+    shown: dict[str, float] = {}
+    batches: Iterator[Tensor] = split.batches(chosen, image_size)
+    for iteration, images in enumerate(batches):
+        context.check_stop()
+        pixels = reduced(images.to(context.device), model.rows, model.columns, model.side)
+        masks = torch.rand(batch, model.patches, generator=noise).to(context.device)
+        lr = warmup_cosine(iteration, warmup, iterations, base_lr)
+        for group in optimiser.param_groups:
+            group["lr"] = lr
+        loss = model(pixels, masks)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        if iteration % SHOW_EVERY == 0:
+            shown = {"loss": loss.item()}
+        progress.update(iteration + 1, **shown)
+    context.say(f"autoencoder: loss {loss.item():.3f} after {iterations:,} iterations")
+
+
+def orders(context: RunContext, count: int) -> list[NDArray[np.int64]]:
+    """Return the numbers of each iteration's images, of `count` in all: each epoch shuffles them.
+
+    There are `MOST_EPOCHS`, but at most `MOST_ITERATIONS`. An incomplete batch at an epoch's end
+    is left out; a dataset smaller than a batch is one.
+    """
+    batch = min(RECIPE.mae_batch_size, count)
+    per_epoch = count // batch
+    iterations = min(MOST_ITERATIONS, MOST_EPOCHS * per_epoch)
+    chosen: list[NDArray[np.int64]] = []
+    for epoch in range(-(-iterations // per_epoch)):
+        order = context.generator(f"mae/order/{epoch}", SEED).permutation(count)
+        chosen += [order[start * batch : (start + 1) * batch] for start in range(per_epoch)]
+    return chosen[:iterations]
