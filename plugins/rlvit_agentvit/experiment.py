@@ -19,9 +19,7 @@ from rlvit_agentvit.comparison import compare, rules
 from rlvit_agentvit.config import AgentvitConfig
 from rlvit_agentvit.selector import PatchAgent
 from rlvit_agentvit.tally import as_arrays
-from rlvit_agentvit.training import Trainer
-
-FIRST = (0,)  # the selection is made before the first block
+from rlvit_agentvit.training import FIRST, Trainer
 
 
 def train(context: RunContext, config: AgentvitConfig) -> None:

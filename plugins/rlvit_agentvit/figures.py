@@ -63,7 +63,7 @@ PANELS = (
         [
             Line("train_accuracy", "training, patches kept", BLUE, "o"),
             Line("val_accuracy", "validation, all patches", GREEN, "^"),
-            Line("agent_accuracy", "validation, the agent's patches", ORANGE, "s"),
+            Line("agent_accuracy", "validation, own patches", ORANGE, "s"),
         ],
     ),
     Panel("reward: loss term (mean)", [Line("loss_term", "", BLUE, "o")]),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rlvit.contracts import RunContext
+from rlvit.nn.compute import attended_macs
 from rlvit.nn.lookahead import attended
 from rlvit.nn.pruning import PrunedVit
 from rlvit.nn.ragged import whole
@@ -28,6 +29,7 @@ from rlvit_agentvit.rewards import log_likelihood, loss_ratio, patch_term, rewar
 from rlvit_agentvit.selector import PatchAgent
 
 EMA = 0.99  # share of the old mean of losses that each iteration keeps
+FORWARD_BACKWARD = 3  # what both passes cost, in forward passes
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ class Learner(Protocol):
     """Teaches the agent of a network in training."""
 
     def learn(self, moment: Moment, losses: Losses) -> dict[str, Tensor]:
-        """Take a step, and return what is worth logging, as scalars on the device."""
+        """Take a step, and return what is worth logging, as scalars on the device.
+
+        Among them are always `loss_term`, `patch_term` and `macs`, the multiply-adds that it took.
+        """
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint must hold, the agent's own weights apart."""
@@ -135,7 +140,14 @@ class TdLearner(_Optimised):
         paid, term = self.paid(loss_term, moment.kept)  # [B]
         after = state_of(self.vit, moment.images)  # [B, N]
         self.replay.push(moment.state, after, paid, moment.draws)
-        found = {"reward": paid.mean(), "loss_term": loss_term.mean(), "patch_term": term.mean()}
+        shape = self.vit.backbone.shape
+        look = attended_macs(shape, self.vit.backbone.heads, shape.prefix + shape.patches)
+        found = {
+            "reward": paid.mean(),
+            "loss_term": loss_term.mean(),
+            "patch_term": term.mean(),
+            "macs": torch.tensor(float(look * len(after))),
+        }
         if len(self.replay) < self.config.buffer_batch_size:
             return found
         batch = self.replay.sample(self.config.buffer_batch_size, moment.draws)
@@ -147,7 +159,9 @@ class TdLearner(_Optimised):
         self.steps += 1
         if self.steps % self.config.update_every == 0:
             soft_update(self.target, self.network, self.config.tau)
-        return {**found, "loss": loss.detach(), "q": q.detach().mean()}
+        passes = (FORWARD_BACKWARD + 1) * len(q) * self.network.macs  # one of the target network
+        macs = found["macs"] + passes
+        return {**found, "macs": macs, "loss": loss.detach(), "q": q.detach().mean()}
 
     def state(self) -> dict[str, Any]:
         """Return optimiser, target network, replay and the number of steps."""
@@ -195,6 +209,8 @@ class MaskLearner(_Optimised):
             "loss": found.loss.detach(),
             "entropy": found.entropy,
             "drawn": keep.sum(1).float().mean(),
+            # The network's forward pass is among the walk's own.
+            "macs": walk.macs.sum() + FORWARD_BACKWARD * len(logit) * self.network.macs,
         }
 
     def state(self) -> dict[str, Any]:

@@ -127,7 +127,13 @@ def _training() -> list[MetricDef]:
         MetricDef("epoch/loss", "nats", "min", f"mean cross-entropy {epoch}", UPDATES),
         MetricDef("epoch/accuracy", "%", "max", f"answers right {epoch}", UPDATES),
         MetricDef("epoch/kept", "patches", "none", f"kept of an image, mean {epoch}", UPDATES),
-        MetricDef("epoch/gmacs", passes, "min", f"{epoch}: three forward passes' worth", UPDATES),
+        MetricDef(
+            "epoch/gmacs",
+            passes,
+            "min",
+            "of an epoch's training: forward, backward, the agent's look and its learning",
+            UPDATES,
+        ),
         MetricDef("epoch/seconds", "s", "min", epoch.removeprefix("of "), UPDATES, timing=True),
         MetricDef("train/gmacs", passes, "min", "epoch/gmacs, mean over the epochs", UPDATES),
         MetricDef(

@@ -32,7 +32,7 @@ class Tally:
         Args:
             loss: mean of the batch, a scalar.
             right: bool [B], answers.
-            macs: [B], of a forward pass.
+            macs: [B], of the forward and the backward pass and of what decides.
             alive: bool [B, N], patches kept.
             scores: [B, N] of the agent, None if it did not decide.
         """
@@ -44,10 +44,11 @@ class Tally:
             self.scored += len(scores)
             self.scores += scores.sum(0)
 
-    def learnt(self, loss_term: Tensor, patch_term: Tensor) -> None:
-        """Take both terms of a reward."""
+    def learnt(self, loss_term: Tensor, patch_term: Tensor, macs: Tensor) -> None:
+        """Take both terms of a reward, and the multiply-adds of learning from it."""
         self.paid += 1
         self.terms += torch.stack([loss_term.double(), patch_term.double()])
+        self.sums[2] += macs
 
     def row(self) -> dict[str, Any]:
         """Return the epoch's means; NaN of what did not occur."""
@@ -57,8 +58,7 @@ class Tally:
         return {
             "train_loss": loss,
             "train_accuracy": 100 * right,
-            # The backward pass costs twice the forward one; the agent's learning is left out.
-            "gmacs": 3 * macs * self.images / 1e9,
+            "gmacs": macs * self.images / 1e9,
             "loss_term": terms[0],
             "patch_term": terms[1],
             "kept": (self.kept / self.images).tolist(),

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from rlvit.contracts import RunContext, State
 from rlvit.nn import augment
+from rlvit.nn.compute import vit_macs
 from rlvit.nn.optimisers import adamw
 from rlvit.nn.pruning import PrunedVit
 from rlvit.nn.training_images import TrainingImages
@@ -26,6 +27,7 @@ from rlvit_agentvit.validation import Validation
 
 SHIFT = 8  # images are moved by up to an eighth of their side
 LONGEST_WARMUP = 0.2  # of all iterations
+FIRST = (0,)  # the selection is made before the first block
 
 
 class Trainer:
@@ -104,15 +106,18 @@ class Trainer:
         self.optimiser.step()
 
         now, alive = loss.detach(), walk.alive[-1]
+        kept = alive.sum(1)  # [B]
         self.losses.observe(now)
         scores = None if self.agent is None else self.agent.scores
-        self.tally.trained(now, logits.argmax(1) == labels, walk.macs, alive, scores)
+        # A backward pass costs two forward ones; the walk counts one, and what decides.
+        macs = walk.macs + 2 * vit_macs(self.vit.backbone.shape, kept[:, None], FIRST)
+        self.tally.trained(now, logits.argmax(1) == labels, macs, alive, scores)
         if due and self.agent is not None and self.learner is not None:
             assert self.agent.state_seen is not None
-            state, kept = self.agent.state_seen, alive.sum(1)
-            moment = Moment(images, labels, now, state, kept, draws)
-            self.logged = self.learner.learn(moment, self.losses)
-            self.tally.learnt(self.logged["loss_term"], self.logged["patch_term"])
+            moment = Moment(images, labels, now, self.agent.state_seen, kept, draws)
+            found = self.learner.learn(moment, self.losses)
+            self.tally.learnt(found["loss_term"], found["patch_term"], found.pop("macs"))
+            self.logged = found
         return now
 
     def decide_how(self, draws: torch.Generator) -> bool:

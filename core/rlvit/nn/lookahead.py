@@ -21,9 +21,12 @@ def attended(block: Any, ragged: Ragged) -> Tensor:
 
     That is the output after the last projection, without the residual. A mean of features is
     linear in the values, so each head needs a single number a token instead of its whole value,
-    and the projection is not computed at all: about half of the work, the same result.
+    and the projection is not computed at all: about half of the work, the same result. Raises
+    ValueError if something else comes before the projection; see `can_be_attended`.
     """
     attn = block.attn
+    if not can_be_attended(block):
+        raise ValueError("a block with a norm or a gate before the projection cannot be foreseen")
     normed = block.norm1(ragged.tokens)
     rows = attn.proj.weight.mean(0).view(attn.num_heads, -1)  # [H, d], over output features
     w_v = attn.qkv.weight.chunk(3)[2].view(attn.num_heads, -1, normed.shape[1])  # [H, d, D]
@@ -54,7 +57,8 @@ def received(block: Any, ragged: Ragged) -> Tensor:
 
 def can_be_attended(block: Any) -> bool:
     """Whether nothing but the projection follows attention, as `attended` supposes."""
-    return isinstance(getattr(block.attn, "norm", None), nn.Identity | None)
+    norm, gate = getattr(block.attn, "norm", None), getattr(block.attn, "gate", None)
+    return gate is None and isinstance(norm, nn.Identity | None)
 
 
 def _shares(block: Any, normed: Tensor, ragged: Ragged) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rlvit.nn.augment import erase, flip, mix, resized_crop
+from rlvit.nn.augment import erase, flip, mix, resized_crop, shifted
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -25,8 +25,13 @@ def mixed(images: Tensor, generator: torch.Generator) -> Tensor:
     return mix(images, torch.eye(len(images)), generator, 0.8, 1.0)[0]
 
 
+def moved(images: Tensor, generator: torch.Generator) -> Tensor:
+    return shifted(images, generator, 3)
+
+
 CHANGES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "flip": flip,
+    "shifted": moved,
     "resized_crop": resized_crop,
     "erase": erase,
     "mix": mixed,
@@ -218,3 +223,41 @@ def test_an_odd_batch_keeps_its_middle_image() -> None:
     found, labels = mix(images, torch.eye(3), seeded(1), 0.8, 0.0)
     torch.testing.assert_close(found[1], images[1].float(), rtol=0, atol=1e-4)
     assert float(labels[1, 1]) == pytest.approx(1, abs=1e-6)
+
+
+def windows(image: Tensor, padding: int) -> list[Tensor]:
+    """All windows of the size of an image [C, H, W] in that image with a black border."""
+    channels, height, width = image.shape
+    padded = image.new_zeros(channels, height + 2 * padding, width + 2 * padding)
+    padded[:, padding : padding + height, padding : padding + width] = image
+    steps = range(2 * padding + 1)
+    return [padded[:, y : y + height, x : x + width] for y in steps for x in steps]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64, torch.int64])
+@pytest.mark.parametrize("padding", [0, 1, 4])
+def test_a_shifted_image_is_a_window_of_the_padded_one(padding: int, dtype: torch.dtype) -> None:
+    images = noise(12, 3, 9, 7).to(dtype) + 1  # wraps to 0 here and there, in bytes
+    found = shifted(images, seeded(5), padding)
+    assert found.dtype == dtype
+    assert found.shape == images.shape
+    for image, one in zip(images, found, strict=True):
+        equal = [torch.equal(window, one) for window in windows(image, padding)]
+        assert sum(equal) == 1  # this very image's, all channels alike
+
+
+def test_without_padding_nothing_is_shifted() -> None:
+    images = noise(5, 1, 6, 6)
+    assert torch.equal(shifted(images, seeded(), 0), images)
+
+
+def test_all_shifts_are_equally_likely_and_independent() -> None:
+    padding, count = 2, 10_000
+    image = torch.zeros(1, 5, 5, dtype=torch.uint8)
+    image[0, 2, 2] = 1  # wherever it goes it stays within
+    found = shifted(image.expand(count, 1, 5, 5), seeded(11), padding)
+    assert torch.equal(found.sum((1, 2, 3)), torch.ones(count, dtype=torch.int64))
+    seen = found.sum((0, 1)).flatten().double()  # [25], of each shift
+    wanted = count / 25
+    chi_square = float(((seen - wanted) ** 2 / wanted).sum())
+    assert chi_square < 51.2  # the 0.999 quantile with 24 degrees of freedom

@@ -1,5 +1,7 @@
 """The compute ledger gives the published costs, and what an operator count of a network gives."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rlvit.nn.compute import (
     VitShape,
+    attended_macs,
     block_macs,
     class_attention_macs,
     dense_macs,
@@ -14,8 +17,10 @@ from rlvit.nn.compute import (
     keep_for_macs,
     mlp_macs,
     readout_macs,
+    received_macs,
     vit_macs,
 )
+from rlvit.nn.lookahead import attended, received
 from rlvit.nn.patches import patchify
 from rlvit.nn.ragged import whole
 from rlvit.nn.transformer import Block
@@ -114,3 +119,50 @@ def test_class_attention_costs_what_is_counted_and_what_is_not() -> None:
         class_attention(block, whole(tokens))
     scores = 17 * 32  # a sum of products, which no operator count sees
     assert counter.get_total_flops() == 2 * 2 * (class_attention_macs(SMALL, 17) - scores)
+
+
+WIDE = VitShape(2, 32, 48, 16, 48, 10, prefix=0, inner=4 * 24)  # 4 heads of 24 features
+
+
+def wide_block() -> Block:
+    return Block(32, 4, 48 / 32, head_dim=24, attention_bias=False)
+
+
+def counted(look: Callable[[], object]) -> int:
+    """The multiply-adds of what a function does."""
+    with FlopCounterMode(display=False) as counter:
+        look()
+    return counter.get_total_flops() // 2
+
+
+def test_heads_wider_than_their_share_by_hand() -> None:
+    assert (WIDE.width, SMALL.width) == (96, 32)
+    each = 32 * 3 * 96 + 96 * 32 + 2 * 32 * 48  # qkv, proj, MLP
+    assert block_macs(WIDE, 16) == 16 * each + 2 * 16 * 16 * 96
+    assert dense_macs(WIDE) == 16 * 48 * 32 + 2 * block_macs(WIDE, 16) + 320
+    kept = torch.tensor([[16], [5]])
+    by_hand = [dense_macs(WIDE), 16 * 48 * 32 + 2 * (5 * each + 2 * 25 * 96) + 320]
+    assert vit_macs(WIDE, kept, [0]).tolist() == by_hand  # no class token is added
+    assert counted(lambda: wide_block()(torch.randn(3, 16, 32))) == 3 * block_macs(WIDE, 16)
+    assert class_attention_macs(WIDE, 17) == 17 * 32 * 96 + 17 * 96 + 32 * 96
+
+
+@pytest.mark.parametrize("tokens", [1, 16])
+def test_a_look_ahead_costs_what_is_counted(tokens: int) -> None:
+    block, ragged = wide_block(), whole(torch.randn(3, tokens, 32), 0)
+    assert counted(lambda: received(block, ragged)) == 3 * received_macs(WIDE, tokens)
+    # The values' projection is averaged over its outputs once for all images: 96 x 32.
+    found = counted(lambda: attended(block, ragged))
+    assert found - 96 * 32 == 3 * attended_macs(WIDE, 4, tokens)
+
+
+def test_a_look_ahead_by_hand() -> None:
+    assert received_macs(WIDE, 16) == 16 * 32 * 96 * 2 + 16 * 16 * 96
+    assert attended_macs(WIDE, 4, 16) == 16 * 32 * (2 * 96 + 4) + 16 * 16 * (96 + 4)
+    counts = torch.tensor([16, 1, 0])
+    by_number = [received_macs(WIDE, count) for count in (16, 1, 0)]
+    assert received_macs(WIDE, counts).tolist() == by_number
+    by_number = [attended_macs(WIDE, 4, count) for count in (16, 1, 0)]
+    assert attended_macs(WIDE, 4, counts).tolist() == by_number
+    attention = 16 * 4 * 32 * 96 + 2 * 16 * 16 * 96  # all of it
+    assert attended_macs(WIDE, 4, 16) < 0.55 * attention

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from rlvit.contracts import Selection, SelectorView
+from rlvit.nn import pruning
 from rlvit.nn.compute import VitShape, block_macs, dense_macs, vit_macs
+from rlvit.nn.lookahead import attended, received
 from rlvit.nn.pruning import PrunedVit
+from rlvit.nn.ragged import Ragged, pack, whole
 from rlvit.nn.transformer import Block
+from rlvit.nn.walk import run_block
+from rlvit.specs import Need
 
 SHAPE = VitShape(depth=4, dim=16, hidden=64, patches=9, patch_values=12, classes=5)
 
@@ -145,6 +151,167 @@ def test_learning_reaches_the_backbone() -> None:
     vit = pruned(Chosen(keeps()), {"tokens"})
     vit.walk(images()).logits.sum().backward()
     assert all(p.grad is not None for p in vit.backbone.module.parameters())
+
+
+class FlatVit(SmallVit):
+    """The same without a class token."""
+
+    shape = replace(SHAPE, prefix=0)
+
+    def embed(self, images: Tensor) -> Tensor:
+        return super().embed(images)[:, 1:].contiguous()
+
+
+def flat(selector: Any, needs: set[str] = set(), **more: Any) -> PrunedVit:  # noqa: B006
+    blocks = more.pop("blocks", (0, 3))
+    return PrunedVit(FlatVit(), selector, frozenset(needs), blocks, targets=torch.arange(5), **more)
+
+
+def some() -> dict[int, Tensor]:
+    """Masks before blocks 0 and 3 that leave each image a patch at least; image 0 keeps all."""
+    first, second = keeps().values()
+    first, second = first.clone(), second.clone()
+    first[:, 4] = second[:, 4] = True
+    return {0: first, 3: second}
+
+
+def test_gathered_equals_masked_without_a_class_token() -> None:
+    gathered = flat(Chosen(some())).classify(images())
+    masked = flat(Chosen(some()), masks_only=True).classify(images())
+    largest = masked.logits.abs().max()
+    assert (gathered.logits - masked.logits).abs().max() <= 1e-5 * largest
+    assert torch.equal(gathered.kept, masked.kept)
+    assert torch.equal(gathered.macs, masked.macs)
+    first, second = some()[0].sum(1), (some()[0] & some()[3]).sum(1)
+    assert gathered.kept.tolist() == torch.stack([first, second], 1).tolist()
+    assert len(set(second.tolist())) > 2  # images of different numbers of patches
+    embed, head = 9 * 12 * 16, 16 * 5
+    blocks = [
+        3 * block_macs(SHAPE, a) + block_macs(SHAPE, b)
+        for a, b in zip(first.tolist(), second.tolist(), strict=True)
+    ]
+    assert gathered.macs.tolist() == [embed + head + each for each in blocks]
+
+
+def test_the_mean_of_all_patches_is_read_out_if_none_is_dropped() -> None:
+    backbone = FlatVit()
+    found = flat(Chosen({}), blocks=()).classify(images()).logits
+    with torch.no_grad():
+        tokens = backbone.embed(images())
+        for block in backbone.blocks:
+            tokens = block(tokens)
+        torch.testing.assert_close(found, backbone.head(tokens.mean(1)))
+
+
+@pytest.mark.parametrize("masks_only", [False, True])
+def test_an_image_must_keep_a_patch_where_there_is_no_class_token(masks_only: bool) -> None:
+    nothing = {0: some()[0], 3: torch.zeros(6, 9, dtype=torch.bool)}
+    with pytest.raises(ValueError, match="an image keeps no patch"):
+        flat(Chosen(nothing), masks_only=masks_only).classify(images())
+
+
+def test_what_comes_next_is_the_same_whether_gathered_or_masked() -> None:
+    needs = {"attended", "received", "tokens"}
+    for make, chosen in ((flat, some()), (pruned, keeps())):
+        one, other = Chosen(chosen), Chosen(chosen)
+        first = make(one, needs)
+        first.classify(images())
+        make(other, needs, masks_only=True).classify(images())
+        for a, b in zip(one.views, other.views, strict=True):
+            # Asked for now, long after the walk: it still is of what that decision was shown.
+            for need in needs:
+                torch.testing.assert_close(a.data[need], b.data[need], rtol=1e-4, atol=1e-5)
+            assert a.data["attended"].shape == a.data["received"].shape == (int(a.alive.sum()),)
+            assert not a.data["attended"].requires_grad
+
+
+def test_what_comes_next_is_seen_of_the_block_and_its_tokens() -> None:
+    selector = Chosen(some())
+    vit = flat(selector, {"attended", "received"})
+    vit.classify(images())
+    with torch.no_grad():
+        ragged = whole(vit.backbone.embed(images()), 0)
+        view = selector.views[0]
+        assert torch.equal(view.data["attended"], attended(vit.backbone.blocks[0], ragged))
+        assert torch.equal(view.data["received"], received(vit.backbone.blocks[0], ragged))
+        ragged = pack(vit.backbone.embed(images()), some()[0], 0)
+        for block in vit.backbone.blocks[:3]:
+            ragged = run_block(block, ragged)
+        expected = attended(vit.backbone.blocks[3], ragged)
+    torch.testing.assert_close(selector.views[1].data["attended"], expected)
+
+
+class Asking(Chosen):
+    """Asks for some of what it may see, as often as it is told."""
+
+    def __init__(self, wants: Mapping[tuple[int, Need], int]) -> None:
+        super().__init__({0: some()[0], 3: some()[3]})
+        self.wants = wants  # of each block and need, how often
+
+    def select(self, view: SelectorView) -> Selection:
+        for (layer, need), times in self.wants.items():
+            for _ in range(times if layer == view.layer else 0):
+                assert view.data[need] is view.data[need]
+        return super().select(view)
+
+
+@pytest.mark.parametrize("masks_only", [False, True])
+@pytest.mark.parametrize(
+    ("wants", "expected"),
+    [
+        ({}, (0, 0)),
+        ({(0, "attended"): 1}, (1, 0)),
+        ({(3, "attended"): 5}, (1, 0)),
+        ({(0, "attended"): 2, (3, "attended"): 1, (3, "received"): 3}, (2, 1)),
+    ],
+)
+def test_a_look_is_taken_when_it_is_asked_for_and_once(
+    wants: dict[tuple[int, Need], int],
+    expected: tuple[int, int],
+    masks_only: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+    for name, look in (("attended", attended), ("received", received)):
+
+        def counted(
+            block: Any, ragged: Ragged, name: str = name, look: Callable[..., Tensor] = look
+        ) -> Tensor:
+            looks.append(name)
+            return look(block, ragged)
+
+        monkeypatch.setattr(pruning, name, counted)
+    vit = flat(Asking(wants), {"attended", "received", "tokens"}, masks_only=masks_only)
+    vit.classify(images())
+    assert (looks.count("attended"), looks.count("received")) == expected
+
+
+def test_only_what_was_declared_can_be_asked_for() -> None:
+    selector = Chosen(some())
+    flat(selector, {"attended"}).classify(images())
+    data = selector.views[0].data
+    assert list(data) == ["attended"]
+    assert len(data) == 1
+    with pytest.raises(KeyError):
+        data["received"]
+
+
+def test_samples_without_a_class_token_repeat_each_image_in_turn() -> None:
+    selector = Chosen(some())
+    twice = flat(selector, {"attended"}).walk(images(), samples=2)
+    once = flat(Chosen(some())).walk(images())
+    torch.testing.assert_close(twice.logits, once.logits.repeat_interleave(2, 0))
+    seen = selector.views[0].data["attended"].view(6, 2, 9)
+    assert torch.equal(seen[:, 0], seen[:, 1])
+
+
+def test_a_block_that_cannot_be_foreseen_is_refused_when_it_is_asked_for() -> None:
+    vit = flat(Asking({(3, "attended"): 1}), {"attended"})
+    vit.backbone.blocks[0].attn.norm = nn.LayerNorm(16)
+    vit.classify(images())  # nobody asked for that of block 0
+    vit.backbone.blocks[3].attn.norm = nn.LayerNorm(16)
+    with pytest.raises(ValueError, match="norm or a gate before the projection"):
+        vit.classify(images())
 
 
 @pytest.mark.parametrize("blocks", [(1, 4), (-1,)])

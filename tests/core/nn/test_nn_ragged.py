@@ -274,6 +274,85 @@ def test_the_kernel_is_told_where_images_begin(
     assert packed_attention._best(v, layout) == "varlen"
 
 
+def _without_class_token(keeps: list[Tensor]) -> list[Tensor]:
+    """Masks of which each leaves every image a patch at least."""
+    first, second = (keep.clone() for keep in keeps)
+    first[:, 4] = second[:, 4] = True
+    return [first, second]
+
+
+@pytest.mark.parametrize("attention", EXACT)
+@pytest.mark.parametrize("grad", [False, True])
+def test_packed_equals_masked_without_a_class_token(
+    blocks: list[Block], tokens: Tensor, keeps: list[Tensor], attention: str, grad: bool
+) -> None:
+    patches, keeps = tokens[:, 1:].contiguous(), _without_class_token(keeps)
+    with torch.inference_mode(not grad):
+        ragged = run_block(blocks[0], whole(patches, 0), attention)
+        for block, keep in zip(blocks[1:], keeps, strict=True):
+            ragged = run_block(block, drop(ragged, ragged.select(keep)), attention)
+        expected = _masked(blocks, patches, keeps)
+        living = expected[keeps[-1]]
+        assert (ragged.patches - living).abs().max() < 1e-5 * living.abs().max()
+        means = [one[keep].mean(0) for one, keep in zip(expected, keeps[-1], strict=True)]
+        torch.testing.assert_close(ragged.pooled, torch.stack(means), rtol=1e-4, atol=1e-4)
+
+
+def test_without_a_class_token_a_row_is_patches_alone(tokens: Tensor, keeps: list[Tensor]) -> None:
+    patches, (first, second) = tokens[:, 1:].contiguous(), _without_class_token(keeps)
+    ragged = whole(patches, 0)
+    assert ragged.tokens.data_ptr() == patches.data_ptr()
+    assert ragged.layout.lengths == (PATCHES,) * BATCH
+    assert torch.equal(ragged.layout.patch_rows, torch.arange(BATCH * PATCHES))
+    packed = pack(patches, first, 0)
+    assert packed.layout.lengths == tuple(first.sum(1).tolist())
+    assert torch.equal(packed.tokens, patches[first])
+    assert torch.equal(packed.patches, patches[first])
+    assert torch.equal(packed.layout.alive, first)
+    assert torch.equal(packed.layout.owners, packed.layout.images)
+    twice, once = drop(packed, packed.select(second)), pack(patches, second, 0)
+    assert torch.equal(twice.tokens, once.tokens)
+    assert torch.equal(twice.layout.alive, second)
+    assert twice.layout.prefix == 0
+    assert drop(packed, packed.select(first)) is packed
+
+
+def test_what_is_read_out_is_the_class_token_or_the_mean_of_the_patches(
+    tokens: Tensor, keeps: list[Tensor]
+) -> None:
+    keep = _without_class_token(keeps)[0]
+    assert torch.equal(pack(tokens, keep).pooled, tokens[:, 0])
+    patches = tokens[:, 1:].contiguous()
+    torch.testing.assert_close(whole(patches, 0).pooled, patches.mean(1))
+    means = torch.stack([one[mask].mean(0) for one, mask in zip(patches, keep, strict=True)])
+    torch.testing.assert_close(pack(patches, keep, 0).pooled, means)
+    equal = torch.rand(BATCH, PATCHES).argsort(1) < 7  # as many of each image
+    means = patches[equal].view(BATCH, 7, DIM).mean(1)
+    torch.testing.assert_close(pack(patches, equal, 0).pooled, means)
+
+
+def test_without_a_class_token_no_image_may_lose_all_its_patches(tokens: Tensor) -> None:
+    keep = torch.ones(BATCH, PATCHES, dtype=torch.bool)
+    keep[3] = False
+    with pytest.raises(ValueError, match="an image keeps no patch, and there is no class token"):
+        pack(tokens[:, 1:], keep, 0)
+    ragged = whole(tokens[:, 1:], 0)
+    with pytest.raises(ValueError, match="an image keeps no patch"):
+        drop(ragged, keep.flatten())
+    keep[3, 5] = True
+    assert pack(tokens[:, 1:], keep, 0).layout.lengths[3] == 1
+
+
+def test_without_a_class_token_none_can_be_asked_for(blocks: list[Block], tokens: Tensor) -> None:
+    ragged = whole(tokens, 0)
+    with pytest.raises(ValueError, match="no class token"):
+        _ = ragged.cls
+    with pytest.raises(ValueError, match="no class token whose attention"):
+        class_attention(blocks[0], ragged)
+    with pytest.raises(ValueError, match=r"\(12, 20\), not \(12, 21\)"):
+        pack(tokens, torch.ones(BATCH, PATCHES, dtype=torch.bool), 0)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_varlen_equals_buckets_on_cuda(

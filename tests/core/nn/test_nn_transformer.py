@@ -105,3 +105,60 @@ def test_positions_code_the_column_first_then_the_row() -> None:
 def test_positions_reject_a_dimension_that_is_no_multiple_of_four() -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         sincos_2d(6, 2, 2, cls_row=False)
+
+
+def test_positions_with_an_endpoint_are_those_of_the_plain_vit_baselines() -> None:
+    dim, rows, columns = 16, 3, 4
+    table = sincos_2d(dim, rows, columns, cls_row=False, endpoint=True)
+    assert table.shape == (12, 16)
+    assert table.dtype == torch.float32
+    for row in range(rows):
+        for column in range(columns):
+            expected = [
+                function(coordinate / 10000 ** (i / 3))
+                for coordinate in (column, row)
+                for function in (math.sin, math.cos)
+                for i in range(4)
+            ]
+            torch.testing.assert_close(table[row * columns + column], torch.tensor(expected))
+    assert not torch.equal(table, sincos_2d(dim, rows, columns, cls_row=False))
+
+
+def test_positions_with_an_endpoint_need_two_frequencies() -> None:
+    assert sincos_2d(8, 2, 2, cls_row=False, endpoint=True).isfinite().all()
+    for dim in (4, 10):
+        with pytest.raises(ValueError, match=f"multiple of 4 features.*{dim}"):
+            sincos_2d(dim, 2, 2, cls_row=False, endpoint=True)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_wide_heads_without_biases_compute_the_formula(masked: bool) -> None:
+    block = Block(16, 3, 1.5, head_dim=10, attention_bias=False, eps=0.1).double()
+    generator = torch.Generator().manual_seed(5)
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.5, generator=generator)
+    assert block.attn.qkv.weight.shape == (90, 16)
+    assert block.attn.proj.weight.shape == (16, 30)
+    assert block.attn.qkv.bias is block.attn.proj.bias is None
+    assert block.mlp.fc1.out_features == 24
+    x = torch.randn(2, 5, 16, dtype=torch.float64, generator=generator)
+    key_mask = torch.tensor([[True] * 5, [True, False, True, True, False]])
+    state = block.state_dict()
+
+    def norm(x: torch.Tensor, name: str) -> torch.Tensor:
+        x = (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, unbiased=False) + 0.1).sqrt()
+        return x * state[f"{name}.weight"] + state[f"{name}.bias"]
+
+    q, k, v = (norm(x, "norm1") @ state["attn.qkv.weight"].T).chunk(3, dim=-1)
+    heads = []
+    for head in range(3):
+        part = slice(10 * head, 10 * head + 10)
+        scores = q[..., part] @ k[..., part].transpose(1, 2) / math.sqrt(10)
+        if masked:
+            scores = scores.masked_fill(~key_mask[:, None, :], -torch.inf)
+        heads.append(scores.softmax(-1) @ v[..., part])
+    y = x + torch.cat(heads, dim=-1) @ state["attn.proj.weight"].T
+    hidden = norm(y, "norm2") @ state["mlp.fc1.weight"].T + state["mlp.fc1.bias"]
+    hidden = hidden * 0.5 * (1 + torch.erf(hidden / math.sqrt(2)))
+    expected = y + hidden @ state["mlp.fc2.weight"].T + state["mlp.fc2.bias"]
+    torch.testing.assert_close(block(x, key_mask if masked else None), expected)
