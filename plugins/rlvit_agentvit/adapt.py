@@ -9,7 +9,7 @@ from rlvit.config import to_flag
 from rlvit.contracts import ImageShape
 from rlvit.errors import UsageProblem
 from rlvit.specs import TaskSpec
-from rlvit_agentvit.config import AgentvitConfig
+from rlvit_agentvit.config import QUICK_SIZES, AgentvitConfig
 
 GRID = 8  # patches a side that a size of patches is chosen for: as on cifar10
 SMALLEST = 2  # pixels: the norm of a single grey pixel's channels is nothing
@@ -35,21 +35,24 @@ def adapt(config: AgentvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> A
             "block 0, where AgentViT selects, there is none. Expected one such as "
             "received-attention, which looks ahead."
         )
-    sizes = _sizes(config, task, backbone)
+    sized = config.model_copy(update=_sizes(config, task, backbone))
     size, classes = int(task.facts.get("size") or 224), int(task.facts.get("classes") or 1000)
-    patches = backbone.shape(ImageShape(size, classes, sizes)).patches
+    patches = backbone.shape(ImageShape(size, classes, sized.sizes)).patches
     desired = config.n_patch_desired or max(1, round(SHARE * patches))
     if desired >= patches:
         raise UsageProblem(
             f"--n-patch-desired {desired}: expected fewer than the {patches} patches that an image "
             f"of {task.name} has (--selector all keeps all of them)."
         )
-    return config.model_copy(update={**sizes, "n_patch_desired": desired})
+    return sized.model_copy(update={"n_patch_desired": desired})
 
 
-def _sizes(config: AgentvitConfig, task: TaskSpec, backbone: Any) -> dict[str, int]:
-    """Return the sizes of the backbone, if they can be chosen."""
+def _sizes(config: AgentvitConfig, task: TaskSpec, backbone: Any) -> dict[str, int | None]:
+    """Return the sizes of the backbone, if they can be chosen, else none of them."""
     given = config.sizes
+    if not backbone.sizes and QUICK_SIZES.keys() <= given.keys():
+        # Those of the preset quick are simple-vit's; nobody asked for them here.
+        given = {name: size for name, size in given.items() if size != QUICK_SIZES.get(name)}
     for name in given:
         if name not in backbone.sizes:
             raise UsageProblem(
@@ -57,7 +60,7 @@ def _sizes(config: AgentvitConfig, task: TaskSpec, backbone: Any) -> dict[str, i
                 "out, or take --backbone simple-vit."
             )
     if not backbone.sizes:
-        return {}
+        return dict.fromkeys(config.sizes)
     pixels = int(task.facts.get("size") or 224)
     return {**backbone.sizes, "patch_size": patch_side(pixels), **given}
 

@@ -398,6 +398,7 @@ RECOMMENDED = {
     "schedule": "cosine",
     "weight_decay": 0.05,
 }
+QUICK_SIZES = {"dim": 48, "depth": 2, "heads": 4, "head_dim": 16, "mlp_dim": 96}
 PRESETS = (
     Preset("paper", "the readme and the notebook's code: a reward every 50 iterations", "full"),
     Preset(
@@ -419,11 +420,7 @@ PRESETS = (
         "quick",
         {
             **RECOMMENDED,
-            "dim": 48,
-            "depth": 2,
-            "heads": 4,
-            "head_dim": 16,
-            "mlp_dim": 96,
+            **QUICK_SIZES,
             "epochs": 6,
             "lr": 2e-3,
             "log_every": 10,

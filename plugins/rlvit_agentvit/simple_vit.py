@@ -148,7 +148,16 @@ def _load(module: SimpleVit, path: Path) -> None:
     if not path.is_file():
         raise UsageProblem(f"weights {path}: there is no such file; simple-vit has none on a hub.")
     try:
-        module.load_state_dict(load_file(path))
+        state = load_file(path)
     except Exception as problem:  # a damaged file can raise nearly anything
-        reason = str(problem).splitlines()[0]
-        raise UsageProblem(f"weights {path}: no weights of this simple-vit: {reason}") from None
+        reason = str(problem).partition("\n")[0]
+        raise UsageProblem(f"weights {path}: no safetensors file: {reason}") from None
+    wanted = {name: list(value.shape) for name, value in module.state_dict().items()}
+    given = {name: list(value.shape) for name, value in state.items()}
+    for name in [*wanted, *given]:
+        has, needs = given.get(name, "missing"), wanted.get(name, "nothing of that name")
+        if has != needs:
+            raise UsageProblem(
+                f"weights {path}: no weights of this simple-vit: {name} is {has}, expected {needs}."
+            )
+    module.load_state_dict(state)

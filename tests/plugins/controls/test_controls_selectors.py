@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from rlvit.contracts import SelectorView
+from rlvit.nn.compute import VitShape
 from rlvit.specs import SelectorSpec
 from rlvit_controls.plugin import rlvit_selectors
 
-BACKBONE = SimpleNamespace(shape=SimpleNamespace(dim=192))
+SHAPE = VitShape(12, 192, 768, 196, 768, 1000)
+BACKBONE = SimpleNamespace(shape=SHAPE)
 SPECS: dict[str, SelectorSpec] = {spec.name: spec for spec in rlvit_selectors()}
-COUNTED = ("random", "uniform", "cls-attention")
+SCORED = {"cls-attention": "attention", "received-attention": "received"}  # and what they see
+COUNTED = ("random", "uniform", *SCORED)
 
 alive_masks = arrays.arrays(
     bool, st.tuples(st.integers(1, 5), st.integers(1, 20)), elements=st.booleans()
@@ -33,7 +36,7 @@ def view_of(alive: Any, rate: float, seed: int = 0, attention: Any = None) -> Se
     mask = torch.as_tensor(alive)
     if attention is None:
         attention = torch.rand(int(mask.sum()), generator=torch.Generator().manual_seed(seed))
-    data = {"attention": torch.as_tensor(attention)}
+    data = dict.fromkeys(("attention", "received"), torch.as_tensor(attention))
     generator = torch.Generator().manual_seed(seed)
     return SelectorView(
         data, mask, layer=3, grid=(1, mask.shape[1]), rate=rate, generator=generator
@@ -128,18 +131,44 @@ def test_uniform_gaps_differ_by_at_most_one(count: int, rate: float) -> None:
     assert ids == [(2 * j + 1) * count // (2 * wanted) for j in range(wanted)]
 
 
-def test_class_attention_takes_the_largest_of_each_image_and_the_first_of_equals() -> None:
+@pytest.mark.parametrize("name", SCORED)
+def test_attention_takes_the_largest_of_each_image_and_the_first_of_equals(name: str) -> None:
     alive = [[True, True, False, True, True], [False, True, True, True, True]]
     attention = [0.1, 0.3, 0.05, 0.2, 0.25, 0.25, 0.4, 0.25]  # packed: image by image
-    assert kept("cls-attention", alive, 0.5, attention=attention) == [[1, 4], [1, 3]]
+    assert kept(name, alive, 0.5, attention=attention) == [[1, 4], [1, 3]]
 
 
-def test_only_class_attention_costs_anything() -> None:
+@pytest.mark.parametrize("name", SCORED)
+def test_attention_is_looked_at_by_its_own_name(name: str) -> None:
+    data = {need: torch.tensor([0.1, 0.9]) for need in SCORED.values()}
+    data[SCORED[name]] = torch.tensor([0.9, 0.1])
+    view = SelectorView(data, torch.ones(1, 2, dtype=torch.bool), rate=0.5)
+    assert make(name).select(view).keep.tolist() == [[True, False]]
+
+
+def test_only_attention_costs_anything() -> None:
     alive = torch.tensor([[True, True, False], [False, False, False]])
     view = view_of(alive, 0.5)
+
+    def received(tokens: int) -> int:
+        """Queries, keys and scores."""
+        return 2 * tokens * 192 * 192 + tokens * tokens * 192
+
+    costs = {
+        "cls-attention": [2 * 192, 0],
+        "received-attention": [received(3), received(1)],  # the class token looks and is seen
+    }
     for name in SPECS:
-        expected = [2 * 192, 0] if name == "cls-attention" else [0, 0]
-        assert make(name).macs(view).tolist() == expected, name
+        assert make(name).macs(view).tolist() == costs.get(name, [0, 0]), name
+
+
+def test_received_attention_costs_nothing_for_a_class_token_that_is_not_there() -> None:
+    shape = VitShape(6, 128, 512, 64, 48, 10, prefix=0, inner=1024)
+    selector = SPECS["received-attention"].make(SimpleNamespace(shape=shape), None, None)
+    alive = torch.ones(2, 64, dtype=torch.bool)
+    alive[1, 1:] = False
+    macs = selector.macs(view_of(alive, 0.5))
+    assert macs.tolist() == [2 * 64 * 128 * 1024 + 64 * 64 * 1024, 2 * 128 * 1024 + 1024]
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -155,6 +184,7 @@ def test_what_they_need_is_declared() -> None:
         "random": set(),
         "uniform": set(),
         "cls-attention": {"attention"},
+        "received-attention": {"received"},
     }
 
 
