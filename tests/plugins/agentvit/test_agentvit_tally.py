@@ -32,7 +32,7 @@ def filled() -> Tally:
         torch.tensor([[False, False, True]]),
         None,
     )
-    tally.learnt(torch.tensor(1.5), torch.tensor(-0.25))
+    tally.learnt(torch.tensor(1.5), torch.tensor(-0.25), torch.tensor(2e9))
     tally.seconds = 7.5
     return tally
 
@@ -41,7 +41,7 @@ def test_means_are_over_images_and_scores_over_those_that_have_any() -> None:
     row = filled().row()
     assert row["train_loss"] == pytest.approx((2 * 0.5 + 1 * 2.0) / 3)
     assert row["train_accuracy"] == pytest.approx(100 * 2 / 3)
-    assert row["gmacs"] == pytest.approx(3 * 9)  # a backward pass costs two forward ones
+    assert row["gmacs"] == pytest.approx(1 + 3 + 5 + 2)  # of images, and of learning
     assert row["kept"] == pytest.approx([2 / 3, 1 / 3, 2 / 3])
     assert row["score"] == pytest.approx([2.0, 2.0, 1.0])
     assert (row["loss_term"], row["patch_term"]) == (1.5, -0.25)
@@ -50,7 +50,7 @@ def test_means_are_over_images_and_scores_over_those_that_have_any() -> None:
 
 def test_terms_are_means_of_the_rewards() -> None:
     tally = filled()
-    tally.learnt(torch.tensor(0.5), torch.tensor(0.0))
+    tally.learnt(torch.tensor(0.5), torch.tensor(0.0), torch.tensor(0.0))
     row = tally.row()
     assert (row["loss_term"], row["patch_term"]) == (1.0, -0.125)
 
@@ -78,7 +78,7 @@ def test_a_restored_tally_goes_on_exactly() -> None:
     scores = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
     for one in (whole, other):
         one.trained(*more, scores)
-        one.learnt(torch.tensor(0.3), torch.tensor(-0.7))
+        one.learnt(torch.tensor(0.3), torch.tensor(-0.7), torch.tensor(11.0))
     assert whole.row() == other.row()
     assert first.row() != other.row()  # what was saved shares nothing
 

@@ -48,12 +48,20 @@ VALUES: dict[str, Any] = {
     "frequency": 2,
     "buffer_size": 4,
     "buffer_batch_size": 2,
-    "checkpoint_every": 2,
+    "checkpoint_every": 4,
     "log_every": 1,
+    "figures": False,
 }
 # Between them all that a run can draw from, and remember.
-FAITHFUL = {"preset": "official-code", "frequency": 2}
-BERNOULLI = {"preset": "recommended", "select": "mean-threshold", "eps_end": 0.3}
+FAITHFUL = {"preset": "official-code", "credit": "faithful", "replay_from": 2}
+BERNOULLI = {
+    "preset": "recommended",
+    "credit": "bernoulli",
+    "select": "mean-threshold",
+    "mask_scope": "image",
+    "eps_end": 0.3,
+    "compare_masks": False,
+}
 
 
 def make(catalog: Any, *, task: str = "digits", small: bool = True, **options: Any) -> Plan:
