@@ -62,7 +62,8 @@ def _sizes(config: AgentvitConfig, task: TaskSpec, backbone: Any) -> dict[str, i
     if not backbone.sizes:
         return dict.fromkeys(config.sizes)
     pixels = int(task.facts.get("size") or 224)
-    return {**backbone.sizes, "patch_size": patch_side(pixels), **given}
+    side = given.get("patch_size") or patch_side(pixels)
+    return {**backbone.sizes, **given, "patch_size": side}
 
 
 def patch_side(pixels: int) -> int:

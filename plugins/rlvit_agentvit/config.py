@@ -35,7 +35,7 @@ class AgentvitConfig(MethodConfig):
         source="nb 37 (4)",
         group=VIT,
         aliases=("patchsize",),
-        ge=1,
+        ge=2,  # the norm of a single grey pixel's channels is nothing
     )
     dim: int | None = setting(
         None,

@@ -29,6 +29,7 @@ from rlvit_agentvit.rewards import log_likelihood, loss_ratio, patch_term, rewar
 from rlvit_agentvit.selector import PatchAgent
 
 EMA = 0.99  # share of the old mean of losses that each iteration keeps
+FLOOR = 1e-6  # of a spread of rewards
 FORWARD_BACKWARD = 3  # what both passes cost, in forward passes
 
 
@@ -39,7 +40,7 @@ class Moment:
     images: Tensor  # uint8 [B, 3, S, S], as they were trained on
     labels: Tensor  # int64 [B]
     loss: Tensor  # of the step, a scalar without gradient
-    state: Tensor  # [B, N], what the agent saw before the step
+    state: Tensor | None  # [B, N], what the agent saw before the step, if it looked
     kept: Tensor  # [B], patches
     draws: torch.Generator  # of the iteration, on the CPU
 
@@ -138,6 +139,7 @@ class TdLearner(_Optimised):
         """Remember the moment; once there are enough of them, learn from some."""
         loss_term = losses.term(moment.loss, self.config.loss_reward).expand(len(moment.images))
         paid, term = self.paid(loss_term, moment.kept)  # [B]
+        assert moment.state is not None
         after = state_of(self.vit, moment.images)  # [B, N]
         self.replay.push(moment.state, after, paid, moment.draws)
         shape = self.vit.backbone.shape
@@ -196,8 +198,11 @@ class MaskLearner(_Optimised):
         loss_term = losses.term(nll, self.config.loss_reward)
         paid, term = self.paid(loss_term, keep.sum(1))
         baseline = leave_one_out if self.config.baseline == "image" else batch_baseline
-        advantage = baseline(paid.view(images, samples)).flatten()
-        advantage = advantage / (advantage.std() + 1e-8)  # rewards shrink as the network learns
+        rewards = paid.double().view(images, samples)
+        # A last batch of a single image with a single mask has nothing to be compared with.
+        advantage = (baseline(rewards) if rewards.numel() > 1 else 0 * rewards).flatten()
+        # Rewards shrink as the network learns; what is below the floor is rounding.
+        advantage = (advantage / (advantage.std(correction=0) + FLOOR)).float()
         assert self.agent.state_seen is not None
         logit = self.network(self.agent.state_seen)  # [B * S, N]
         found = policy_gradient(logit, keep, advantage, self.config.entropy)

@@ -113,7 +113,6 @@ class Trainer:
         macs = walk.macs + 2 * vit_macs(self.vit.backbone.shape, kept[:, None], FIRST)
         self.tally.trained(now, logits.argmax(1) == labels, macs, alive, scores)
         if due and self.agent is not None and self.learner is not None:
-            assert self.agent.state_seen is not None
             moment = Moment(images, labels, now, self.agent.state_seen, kept, draws)
             found = self.learner.learn(moment, self.losses)
             self.tally.learnt(found["loss_term"], found["patch_term"], found.pop("macs"))
@@ -129,7 +128,8 @@ class Trainer:
         started = self.iteration > (config.replay_from - 1) * self.per_epoch
         due = started and self.iteration % config.frequency == 0
         random = bool(torch.rand((), generator=draws) < self.epsilon)
-        self.agent.mode, self.agent.looks = ("random" if random else "greedy"), due
+        self.agent.mode = "random" if random else "greedy"
+        self.agent.looks = due and config.credit == "faithful"  # which learns from what it saw
         return due
 
     @property

@@ -219,7 +219,8 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         ("--preset", "quick", "--backbone", "vit_pico_grid4", "--heads", "3"),
         ("--heads 3", "the sizes of vit_pico_grid4 are fixed"),
     ),
-    (("--backbone", "mae-96"), ("mae-96", "no blocks", "simple-vit")),
+    (("--backbone", "mae-96"), ("mae-96", "does not provide")),
+    (("--backbone", "mae-96", "--selector", "all"), ("mae-96", "no blocks", "simple-vit")),
     (("--selector", "cls-attention"), ("cls-attention", "needs attention", "'simple-vit'")),
     (
         ("--selector", "cls-attention", "--backbone", "vit_pico_grid4"),
