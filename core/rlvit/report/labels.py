@@ -23,9 +23,9 @@ def labels(arms: Sequence[Arm], catalog: Catalog) -> list[Arm]:
 
     An arm is called by its method and the settings in which arms of the same method, protocol and
     task differ: on all tasks those that differ on any, so that an arm has one name throughout. If
-    none differ, it is called by its preset and the parts that this does not have; if many differ
-    between presets, by its preset and what departs from that. No two arms of a method, protocol
-    and task have the same label.
+    none differ, it is called by its preset and the parts that this does not have; if many differ,
+    by those that depart from its preset, which is named where there are several. No two arms of a
+    method, protocol and task have the same label.
     """
     named = []
     ordered = sorted(arms, key=lambda arm: (arm.method, arm.protocol, arm.task))
@@ -63,11 +63,11 @@ def _differing(arms: Sequence[Arm]) -> set[Setting]:
 
 
 def _bases(arms: Sequence[Arm], catalog: Catalog) -> Mapping[str, Mapping[Setting, Any]] | None:
-    """Return the settings of each preset; None if there is one only, or an unknown one."""
+    """Return the settings of each preset; None if one is unknown."""
     presets = sorted({arm.preset for arm in arms})
     entry = catalog.entries["method"].get(arms[0].method)
     known = {preset.name: preset for preset in entry.spec.presets} if entry else {}
-    if len(presets) == 1 or not set(presets) <= set(known):
+    if not set(presets) <= set(known):
         return None
     assert entry is not None
     fields = entry.spec.config.model_fields
@@ -88,8 +88,13 @@ def _label(
     settings = {name: _settings(arm).get(name, ABSENT) for name in differing}
     if bases is not None:
         base = bases[arm.preset]
-        departs = {n: v for n, v in settings.items() if v != base.get(n, ABSENT)}
-        return " ".join([arm.method, arm.preset, *_spelt(departs)])
+        several = len(bases) > 1
+        departs = {
+            name: value
+            for name, value in settings.items()
+            if value != base.get(name, ABSENT) or (name[0] == "slot" and not several)
+        }
+        return " ".join([arm.method, *([arm.preset] if several else []), *_spelt(departs)])
     return " ".join([arm.method, *_spelt(settings)])
 
 
