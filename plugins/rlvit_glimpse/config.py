@@ -1,0 +1,501 @@
+"""The configuration of PPO glimpse: one class for three published variants and RAM.
+
+What differs between variants has no default of its own: `adapt` fills it in from `VARIANTS`, whose
+values are those of the published files ("multi-categorical file", "greedy-map file", "vit_rl.py").
+"text" is the description beside them. The plugin's README explains each preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from rlvit.config import MethodConfig, setting
+from rlvit.specs import Preset
+
+GAME = "The game"
+NETWORK = "Network"
+LEARN = "Learning"
+FAULTS = "Faults of the published code, off unless asked for"
+KEEPING = "Measuring and book-keeping"
+BY_VARIANT = "the variant's published file"
+
+Variant = Literal["multi-categorical", "greedy-map", "hybrid-vit", "ram"]
+
+
+class GlimpseConfig(MethodConfig):
+    """All that decides a glimpse run but its dataset, protocol and seed."""
+
+    variant: Variant = setting(
+        "multi-categorical",
+        help="Which agent: a CNN and LSTM with six moves and a class, the same with random actions "
+        "and a novelty bonus, a ViT over past glimpses that decides when to answer, or RAM.",
+        unit="-",
+        source="text; ram: Mnih et al. 2014",
+        group=GAME,
+    )
+    window: int | None = setting(
+        None,
+        help="Side of what the agent sees of a view, whatever the view's size; by default 8, half "
+        "of an image below 16 pixels, an eighth of one above 64.",
+        unit="pixels",
+        source="text",
+        group=GAME,
+        ge=2,
+        le=128,
+    )
+    max_steps: int | None = setting(
+        None,
+        help="Glimpses of a game at most.",
+        unit="glimpses",
+        source=BY_VARIANT,
+        group=GAME,
+        ge=1,
+        le=1000,
+    )
+    start: Literal["uniform", "centre"] | None = setting(
+        None, help="Where the first glimpse is.", unit="-", source=BY_VARIANT, group=GAME
+    )
+    step_share: float = setting(
+        1 / 32,
+        help="How far a move goes, for the variants with moves; a pixel at least.",
+        unit="of the image's side",
+        source="multi-categorical file: 1 pixel of 32",
+        group=GAME,
+        gt=0,
+        le=1,
+    )
+    reward_right: float | None = setting(
+        None, help="For a right answer.", unit="reward", source=BY_VARIANT, group=GAME, gt=0
+    )
+    novelty: float | None = setting(
+        None,
+        help="For seeing the whole image for the first time; a part of it earns its share.",
+        unit="reward",
+        source="greedy-map file (0.1, which it never pays)",
+        group=GAME,
+        ge=0,
+    )
+    epsilon: float | None = setting(
+        None,
+        help="Chance that a whole action is random while learning; its log-probability is that of "
+        "the mixture, and there is none when measured.",
+        unit="-",
+        source="text; greedy-map file (0.1)",
+        group=GAME,
+        ge=0,
+        lt=1,
+    )
+    foveation: int = setting(
+        0,
+        help="See squares around the point of view of twice the side each, so many, instead of one "
+        "(0: off).",
+        unit="rings",
+        source="text: named as future work",
+        group=GAME,
+        ge=0,
+        le=6,
+    )
+    motion: Literal["none", "drift"] = setting(
+        "none",
+        help="Whether the image drifts over a canvas of twice its side while it is looked at.",
+        unit="-",
+        source="text: video, named as the most promising direction",
+        group=GAME,
+    )
+    augment: Literal["none", "shift-flip", "shift"] = setting(
+        "none",
+        help="Training images: as they are, moved by up to an eighth of a side, or also mirrored.",
+        unit="-",
+        source="rlvit (the files do not say)",
+        group=GAME,
+    )
+
+    encoder: Literal["conv", "linear"] | None = setting(
+        None,
+        help="What reads a glimpse in the recurrent network: two convolutions, or one layer.",
+        unit="-",
+        source=BY_VARIANT,
+        group=NETWORK,
+    )
+    width: int | None = setting(
+        None,
+        help="Features of a glimpse and of the memory, or of a token.",
+        unit="features",
+        source=BY_VARIANT,
+        group=NETWORK,
+        ge=8,
+        le=2048,
+    )
+    depth: int | None = setting(
+        None,
+        help="Blocks of the ViT over glimpses.",
+        unit="blocks",
+        source="vit_rl.py",
+        group=NETWORK,
+        ge=1,
+        le=48,
+    )
+    memory_tokens: int = setting(
+        0,
+        help="Tokens that hybrid-vit carries from one segment of glimpses to the next (0: all past "
+        "glimpses are read again at every step).",
+        unit="tokens",
+        source="text; Bulatov et al. 2022, Recurrent Memory Transformer",
+        group=NETWORK,
+        ge=0,
+        le=64,
+    )
+    segment: int = setting(
+        4,
+        help="Glimpses of a segment, with --memory-tokens.",
+        unit="glimpses",
+        source="rlvit",
+        group=NETWORK,
+        ge=1,
+    )
+    place: Literal["deterministic", "beta", "tanh-normal"] | None = setting(
+        None,
+        help="How hybrid-vit and ram choose where to look: exactly (which no gradient reaches), or "
+        "drawn from a density.",
+        unit="-",
+        source="text: deterministic",
+        group=NETWORK,
+    )
+    place_std: float = setting(
+        0.15,
+        help="Standard deviation of ram's place, of half the image's side.",
+        unit="-",
+        source="Mnih et al. 2014, section 4 (found by search there)",
+        group=NETWORK,
+        gt=0,
+    )
+
+    algorithm: Literal["ppo", "reinforce"] = setting(
+        "ppo",
+        help="PPO, or one step of REINFORCE with a learnt baseline for each game.",
+        unit="-",
+        source="text; Mnih et al. 2014",
+        group=LEARN,
+    )
+    steps: int = setting(
+        100_000_000,
+        help="Glimpses to learn from, in all.",
+        unit="environment steps",
+        source="multi-categorical and greedy-map files",
+        group=LEARN,
+        aliases=("total_steps",),
+        ge=1,
+    )
+    games: int | None = setting(
+        None,
+        help="Games of a rollout, all played to their end.",
+        unit="games",
+        source=BY_VARIANT,
+        group=LEARN,
+        ge=1,
+    )
+    minibatch: int | None = setting(
+        None,
+        help="Games of a minibatch: whole ones, so that memory learns through time.",
+        unit="games",
+        source=BY_VARIANT,
+        group=LEARN,
+        ge=1,
+    )
+    ppo_epochs: int | None = setting(
+        None, help="Passes over a rollout.", unit="passes", source=BY_VARIANT, group=LEARN, ge=1
+    )
+    lr: float = setting(1e-4, help="Adam's step size.", unit="-", source="files", group=LEARN, gt=0)
+    schedule: Literal["constant", "cosine"] = setting(
+        "constant",
+        help="The step size over the run.",
+        unit="-",
+        source="rlvit (the files' cosine oscillates by mistake)",
+        group=LEARN,
+    )
+    weight_decay: float | None = setting(
+        None, help="AdamW's; at 0 it is Adam.", unit="-", source=BY_VARIANT, group=LEARN, ge=0
+    )
+    gamma: float | None = setting(
+        None, help="Discount of a step.", unit="-", source=BY_VARIANT, group=LEARN, ge=0, le=1
+    )
+    gae_lambda: float | None = setting(
+        None, help="Decay of GAE.", unit="-", source=BY_VARIANT, group=LEARN, ge=0, le=1
+    )
+    clip: float | None = setting(
+        None,
+        help="How far PPO's ratio may leave 1.",
+        unit="-",
+        source=BY_VARIANT,
+        group=LEARN,
+        gt=0,
+    )
+    value_weight: float | None = setting(
+        None, help="Weight of the value's loss.", unit="-", source=BY_VARIANT, group=LEARN, ge=0
+    )
+    entropy_move: float | None = setting(
+        None,
+        help="Weight of the entropy of moves, or of the place.",
+        unit="reward a nat",
+        source=BY_VARIANT,
+        group=LEARN,
+        ge=0,
+    )
+    entropy_zoom: float | None = setting(
+        None,
+        help="Weight of the entropy of zooming, or of the decision to answer.",
+        unit="reward a nat",
+        source=BY_VARIANT,
+        group=LEARN,
+        ge=0,
+    )
+    entropy_class: float | None = setting(
+        None,
+        help="Weight of the entropy of the class.",
+        unit="reward a nat",
+        source=BY_VARIANT,
+        group=LEARN,
+        ge=0,
+    )
+    grad_clip: float | None = setting(
+        None, help="Largest norm of the gradient.", unit="-", source=BY_VARIANT, group=LEARN, gt=0
+    )
+    reconstruction: float | None = setting(
+        None,
+        help="Weight of hybrid-vit's squared error in drawing the present glimpse.",
+        unit="-",
+        source="vit_rl.py",
+        group=LEARN,
+        ge=0,
+    )
+    supervised: float = setting(
+        0.0,
+        help="Weight of the cross-entropy of the class head with the label, a term of its own "
+        "beside the reward.",
+        unit="-",
+        source="Mnih et al. 2014, section 3 (hybrid loss); 0: the files'",
+        group=LEARN,
+        ge=0,
+    )
+    class_counts: Literal["always", "when-read"] = setting(
+        "always",
+        help="Whether the class belongs to every action's log-probability, or to that of the "
+        "action which answers alone.",
+        unit="-",
+        source="files (when-read: rlvit)",
+        group=LEARN,
+    )
+
+    fault_epsilon: bool = setting(
+        False,
+        help="Random actions are taken for the policy's own, also when measured.",
+        unit="-",
+        source="greedy-map file",
+        group=FAULTS,
+    )
+    fault_memory: bool = setting(
+        False,
+        help="Each step learns from the memory of the rollout, alone: nothing through time; of "
+        "hybrid-vit's history only the present glimpse.",
+        unit="-",
+        source="multi-categorical and greedy-map files; vit_rl.py",
+        group=FAULTS,
+    )
+    fault_schedule: bool = setting(
+        False,
+        help="The cosine of the step size is advanced by minibatch, with the period of rollouts.",
+        unit="-",
+        source="multi-categorical and greedy-map files",
+        group=FAULTS,
+    )
+
+    validate_every: int = setting(
+        20,
+        help="Rollouts from one validation to the next.",
+        unit="rollouts",
+        source="rlvit",
+        group=KEEPING,
+        bookkeeping=True,
+        ge=1,
+    )
+    validation_images: int = setting(
+        1000,
+        help="Validation images that are looked at then.",
+        unit="images",
+        source="rlvit",
+        group=KEEPING,
+        bookkeeping=True,
+        ge=1,
+    )
+    figures: bool = setting(
+        True,
+        help="Draw trajectories, gaze maps, curves and a film.",
+        unit="-",
+        source="rlvit",
+        group=KEEPING,
+        bookkeeping=True,
+    )
+    log_every: int = setting(
+        5,
+        help="Rollouts from one logged row to the next.",
+        unit="rollouts",
+        source="rlvit",
+        group=KEEPING,
+        bookkeeping=True,
+        ge=1,
+    )
+    checkpoint_every: int = setting(
+        20,
+        help="Rollouts from one checkpoint to the next.",
+        unit="rollouts",
+        source="rlvit",
+        group=KEEPING,
+        bookkeeping=True,
+        ge=1,
+    )
+
+    @model_validator(mode="after")
+    def _agree(self) -> GlimpseConfig:
+        if self.fault_epsilon and self.variant != "greedy-map":
+            raise ValueError("--fault-epsilon: only greedy-map has random actions in its game")
+        if self.memory_tokens and self.variant != "hybrid-vit":
+            raise ValueError("--memory-tokens: only hybrid-vit has tokens")
+        return self
+
+
+RECURRENT: Mapping[str, Any] = {
+    "max_steps": 20,
+    "start": "uniform",
+    "reward_right": 1.0,
+    "novelty": 0.0,
+    "epsilon": 0.0,
+    "encoder": "conv",
+    "width": 256,
+    "games": 6_554,  # 1,024 games of 128 steps, as whole games of 20
+    "minibatch": 205,  # 4,096 steps
+    "ppo_epochs": 8,
+    "weight_decay": 0.0,
+    "gamma": 0.97,
+    "gae_lambda": 0.95,
+    "clip": 0.2,
+    "value_weight": 1.0,
+    "entropy_move": 0.05,
+    "entropy_zoom": 0.005,
+    "entropy_class": 0.1,
+    "grad_clip": 1.0,
+}
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "multi-categorical": RECURRENT,
+    "greedy-map": {
+        **RECURRENT,
+        "max_steps": 30,
+        "novelty": 0.1,
+        "epsilon": 0.1,
+        "games": 8_738,  # 2,048 games of 128 steps, as whole games of 30
+        "minibatch": 273,  # 8,192 steps
+        "entropy_zoom": 0.05,
+        "entropy_class": 0.01,
+    },
+    "hybrid-vit": {
+        "max_steps": 20,
+        "start": "centre",
+        "reward_right": 3.0,
+        "novelty": 0.0,
+        "epsilon": 0.0,
+        "width": 256,
+        "depth": 6,
+        "place": "deterministic",
+        "games": 205,  # 16 games of 256 steps, as whole games of 20 at most
+        "minibatch": 13,  # 256 steps
+        "ppo_epochs": 3,
+        "weight_decay": 1e-4,
+        "gamma": 0.99,
+        "gae_lambda": 0.98,
+        "clip": 0.15,
+        "value_weight": 0.5,
+        "entropy_move": 0.0,
+        "entropy_zoom": 0.02,  # of the decision
+        "entropy_class": 0.005,
+        "grad_clip": 0.3,
+        "reconstruction": 0.005,
+    },
+    # Mnih et al. 2014, section 4.1 (28x28 MNIST), and appendix; the batch is the usual one.
+    "ram": {
+        "max_steps": 6,
+        "start": "uniform",
+        "reward_right": 1.0,
+        "novelty": 0.0,
+        "epsilon": 0.0,
+        "width": 256,
+        "place": "tanh-normal",
+        "games": 128,
+        "minibatch": 128,
+        "ppo_epochs": 1,
+        "weight_decay": 0.0,
+        "gamma": 1.0,
+        "gae_lambda": 1.0,
+        "clip": 0.2,
+        "value_weight": 1.0,
+        "entropy_move": 0.0,
+        "entropy_zoom": 0.0,
+        "entropy_class": 0.0,
+        "grad_clip": 10.0,
+    },
+}
+SMALL: Mapping[str, Any] = {
+    "lr": 1e-3,
+    "schedule": "cosine",
+    "supervised": 1.0,
+    "class_counts": "when-read",
+    "augment": "shift",
+    "place": "tanh-normal",  # of the variants that choose places
+}
+PRESETS = (
+    Preset("paper", "the published hyperparameters with the faults mended", "full"),
+    Preset(
+        "official-code",
+        "what the published code computes, its faults of learning included",
+        "full",
+        {"fault_memory": True, "fault_schedule": True, "novelty": 0.0, "place": "deterministic"},
+    ),
+    Preset(
+        "recommended",
+        "8 glimpses, learning through time, a supervised term beside the reward (named so)",
+        "full",
+        {
+            **SMALL,
+            "augment": "shift-flip",
+            "steps": 20_000_000,
+            "max_steps": 8,
+            "step_share": 1 / 8,
+            "games": 1_024,
+            "minibatch": 256,
+            "ppo_epochs": 3,
+            "entropy_move": 0.01,
+            "entropy_zoom": 0.01,
+            "entropy_class": 0.0,
+        },
+    ),
+    Preset(
+        "quick",
+        "real but small: 4 glimpses, a narrow network; minutes on a CPU",
+        "quick",
+        {
+            **SMALL,
+            "lr": 3e-3,
+            "steps": 120_000,
+            "max_steps": 4,
+            "step_share": 1 / 8,
+            "games": 256,
+            "minibatch": 128,
+            "ppo_epochs": 2,
+            "width": 64,
+            "entropy_move": 0.01,
+            "entropy_zoom": 0.01,
+            "entropy_class": 0.0,
+        },
+    ),
+)

@@ -1,0 +1,198 @@
+"""PPO glimpse from beginning to end: play, learn, validate; then measure how it looks."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rlvit.contracts import RunContext, State
+from rlvit.errors import UnknownName
+from rlvit.nn import augment
+from rlvit.nn.training_images import TrainingImages
+from rlvit_glimpse.agents import make_network, make_rules
+from rlvit_glimpse.config import GlimpseConfig
+from rlvit_glimpse.evaluation import measure, score
+from rlvit_glimpse.game import GlimpseGames
+from rlvit_glimpse.rollouts import Episodes, play
+from rlvit_glimpse.update import update
+
+SHIFT = 8  # images are moved by up to an eighth of their side
+
+
+def train(context: RunContext, config: GlimpseConfig) -> None:
+    """Teach an agent where to look, and measure it."""
+    agent = Agent(context, config)
+    saved = context.restored("learn")
+    if saved is not None:
+        agent.restore(saved)
+    agent.learn()
+    agent.network.eval()
+    save = agent.network.state_dict()
+    context.keep(
+        "model",
+        {"variant": config.variant, "seed": context.seed, "step": agent.steps},
+        lambda folder: save_file(plain(save), folder / "network.safetensors"),
+    )
+    looks = measure(context, config, agent.network, agent.size, agent.steps)
+    if config.figures:
+        from rlvit_glimpse.pictures import draw
+
+        draw(context, config, looks, agent.rows)
+
+
+class Agent:
+    """The agent in training, and everything that a checkpoint must hold."""
+
+    def __init__(self, context: RunContext, config: GlimpseConfig) -> None:
+        self.context, self.config = context, config
+        data, device = context.data(), context.device
+        self.size = int(context.task.facts.get("size") or 224)
+        self.images = TrainingImages(data.split("train"), self.size, device)
+        self.network = make_network(
+            config, self.size, len(data.classes), context.torch_generator("network")
+        ).to(device)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=config.lr, weight_decay=config.weight_decay or 0.0
+        )
+        self.game = GlimpseGames(make_rules(config, self.size), self.size, 3, device)
+        self.validation = self._validation()
+        self.steps = self.rollouts = self.minibatches = 0
+        self.rows: list[dict[str, float]] = []  # what was logged, for the figures
+        context.say(
+            f"{config.variant}: {sum(p.numel() for p in self.network.parameters()):,} parameters, "
+            f"{self.network.macs(1) / 1e6:.3g} million multiply-adds a glimpse, "
+            f"{self.images.count:,} training images"
+        )
+
+    def _validation(self) -> tuple[Tensor, Tensor] | None:
+        """Return some validation images and their labels, if there are any."""
+        try:
+            split = self.context.data().split("val")
+        except UnknownName:
+            self.context.say(f"{self.context.task.name} has no split 'val': nothing is validated")
+            return None
+        count = min(self.config.validation_images, len(split.labels))
+        chosen = self.context.generator("validation").permutation(len(split.labels))[:count]
+        images = next(iter(split.batches([chosen], self.size))).to(self.context.device)
+        return images, torch.from_numpy(split.labels[chosen]).to(self.context.device)
+
+    def learn(self) -> None:
+        """Play and learn until all steps are taken."""
+        config = self.config
+        progress = self.context.stage("learn", config.steps, "glimpses")
+        progress.update(min(self.steps, config.steps))
+        since, begun = time.perf_counter(), self.steps
+        while self.steps < config.steps:
+            draws = self.context.torch_generator(f"rollout/{self.rollouts}")
+            episodes = self.roll_out(draws)
+            found = update(self.network, self.optimiser, episodes, config, draws, self.before_step)
+            self.rollouts += 1
+            self.steps += int(episodes.alive.sum())
+            over = self.steps >= config.steps
+            if self.rollouts % config.log_every == 0 or over:
+                row = self.row(episodes, found)
+                row["speed/play_steps"] = (self.steps - begun) / (time.perf_counter() - since)
+                since, begun = time.perf_counter(), self.steps
+                self.context.log(self.steps, row)
+                progress.update(
+                    min(self.steps, config.steps), accuracy=row["play/accuracy"],
+                    glimpses=row["play/glimpses"],
+                )  # fmt: skip
+            if self.rollouts % config.validate_every == 0 or over:
+                self.validate()
+            every = 1 if over else config.checkpoint_every
+            self.context.checkpoint("learn", self.rollouts, self.state, every)
+
+    def roll_out(self, draws: torch.Generator) -> Episodes:
+        """Play a game on each of the next training images."""
+        config, games = self.config, self.config.games or 1
+        images, labels = next(iter(self.images.batches([self.next_images(games)])))
+        if config.augment != "none":
+            images = augment.shifted(images, draws, self.size // SHIFT)
+        if config.augment == "shift-flip":
+            images = augment.flip(images, draws)
+        return play(
+            self.game, self.network, config, images, labels, on_device(draws, self.context.device),
+            start=draws, explores=True, remember=config.fault_memory,
+        )  # fmt: skip
+
+    def next_images(self, games: int) -> Any:
+        """Return the numbers of the rollout's images: one permutation of all after another."""
+        import numpy as np
+
+        count, first = self.images.count, self.rollouts * games
+        epochs = range(first // count, (first + games - 1) // count + 1)
+        orders = [self.context.generator(f"order/{epoch}").permutation(count) for epoch in epochs]
+        begin = first - epochs[0] * count
+        return np.concatenate(orders)[begin : begin + games]
+
+    def before_step(self) -> None:
+        """Set the step size of the next minibatch."""
+        config, done = self.config, min(1.0, self.steps / self.config.steps)
+        if config.fault_schedule:  # its period is meant for rollouts, so it oscillates
+            period = max(1, config.steps // ((config.games or 1) * (config.max_steps or 1)))
+            done = self.minibatches / period
+        self.minibatches += 1
+        if config.schedule == "constant" and not config.fault_schedule:
+            return
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+    def row(self, episodes: Episodes, found: dict[str, Tensor]) -> dict[str, float]:
+        """Return what is logged of a rollout."""
+        row = {f"ppo/{name}": float(value) for name, value in found.items()}
+        row["ppo/lr"] = self.optimiser.param_groups[0]["lr"]
+        row["play/return"] = float((episodes.reward * episodes.alive).sum(0).mean())
+        row["play/accuracy"] = 100 * float(episodes.right.float().mean())
+        row["play/glimpses"] = float(episodes.lengths.float().mean())
+        row["play/seen"] = 100 * float(episodes.seen.mean())
+        self.rows.append({"steps": float(self.steps), **row})
+        return row
+
+    def validate(self) -> None:
+        """Look at validation images, and log how many are named rightly."""
+        if self.validation is None:
+            return
+        found = score(self.context, self.config, self.network, self.size, *self.validation)
+        row = {
+            "val/accuracy": 100 * float(found.right.float().mean()),
+            "val/glimpses": float(found.lengths.float().mean()),
+        }
+        self.context.log(self.steps, row)
+        self.rows.append({"steps": float(self.steps), **row})
+
+    def state(self) -> State:
+        """Return what `restore` needs to go on bit for bit."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "steps": self.steps,
+            "rollouts": self.rollouts,
+            "minibatches": self.minibatches,
+            "rows": self.rows,
+        }
+
+    def restore(self, state: State) -> None:
+        """Go back to a saved state."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps, self.rollouts = state["steps"], state["rollouts"]
+        self.minibatches, self.rows = state["minibatches"], state["rows"]
+
+
+def on_device(draws: torch.Generator, device: torch.device) -> torch.Generator:
+    """Return a generator on the device that depends on the CPU one, which moves on."""
+    if device.type == "cpu":
+        return draws
+    seed = int(torch.randint(2**62, (), generator=draws))
+    return torch.Generator(device).manual_seed(seed)
+
+
+def plain(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors as files hold them: on the CPU, in rows, sharing nothing."""
+    return {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}

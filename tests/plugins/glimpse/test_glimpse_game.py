@@ -1,0 +1,331 @@
+"""The batched game against the plain one, and what it pays, step for step."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rlvit.errors import UsageProblem
+from rlvit_glimpse.game import Action, GlimpseGames, Rules
+
+GAMES, SIZE, CLASSES = 24, 32, 3
+
+
+def load_plain() -> ModuleType:
+    """The module `plain_env.py` beside this one."""
+    path = Path(__file__).parent / "plain_env.py"
+    spec = importlib.util.spec_from_file_location("glimpse_plain_env", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+plain = load_plain()
+
+
+def draws(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def images(games: int = GAMES, size: int = SIZE, seed: int = 0) -> tuple[Tensor, Tensor]:
+    chance = draws(seed)
+    pixels = torch.randint(256, (games, 3, size, size), generator=chance, dtype=torch.uint8)
+    return pixels, torch.randint(CLASSES, (games,), generator=chance)
+
+
+def switches(chance: torch.Generator, bias: Tensor, columns: int = 7) -> Tensor:
+    """Random actions [G, columns] of games that lean towards some switches [G, 6]."""
+    pressed = torch.rand(len(bias), 6, generator=chance) < bias
+    answer = torch.randint(CLASSES, (len(bias), 1), generator=chance)
+    ends = torch.rand(len(bias), columns - 7, generator=chance) < 0.03
+    return torch.cat([pressed.long(), answer, ends.long()], 1)
+
+
+def discrete(*pressed: int, answer: int = 0) -> Action:
+    """One game's action: 0 up, 1 down, 2 left, 3 right, 4 in, 5 out."""
+    action = torch.zeros(1, 7, dtype=torch.int64)
+    action[0, list(pressed)] = 1
+    action[0, 6] = answer
+    return Action(discrete=action)
+
+
+def placed(y: float, x: float, zoom: float, decision: int = 0, answer: int = 0) -> Action:
+    place = torch.tensor([[y, x, zoom]])
+    return Action(None, place, torch.tensor([decision]), torch.tensor([answer]))
+
+
+def references(kind: Any, game: GlimpseGames, pixels: Tensor, labels: Tensor, **rules: Any) -> Any:
+    """Plain games that begin as the batched ones did."""
+    kept, envs = game.state(), []
+    for index in range(len(labels)):
+        env = kind(pixels.numpy(), labels.numpy(), **rules)
+        begin = {k: kept[k][index].numpy().copy() for k in ("corner", "position", "velocity")}
+        env.reset(index=index, **begin)
+        envs.append(env)
+    return envs
+
+
+def same_steps(game: GlimpseGames, envs: list[Any], actions: list[Action], told: Any) -> None:
+    """Step both and compare everything, until each game's end and beyond it."""
+    over = [False] * len(envs)
+    for action in actions:
+        taken = game.step(action)
+        for index, env in enumerate(envs):
+            if over[index]:
+                assert taken.reward[index] == 0
+                continue
+            seen, reward, terminated, truncated, _ = env.step(told(action, index))
+            shown = seen["glimpse"] if isinstance(seen, dict) else seen
+            np.testing.assert_allclose(taken.observation.glimpse[index], shown, atol=2e-6)
+            if isinstance(seen, dict):
+                np.testing.assert_allclose(taken.observation.place[index], seen["place"], atol=1e-6)
+            assert game.boxes()[index].tolist() == [env.y, env.x, env.side]
+            assert taken.reward[index].item() == pytest.approx(reward, abs=1e-6)
+            assert bool(taken.truncated[index]) == truncated
+            over[index] = terminated or truncated
+            assert bool(taken.ended[index]) == over[index]
+        shares = [float(env.visited.mean()) for env in envs]
+        if envs[0].novelty:
+            np.testing.assert_allclose(game.seen_share(), shares, atol=1e-6)
+    assert all(over)
+
+
+@pytest.mark.parametrize(
+    ("rules", "size"),
+    [
+        ({}, 32),
+        ({"answer": "any-time", "max_steps": 60, "start": "centre"}, 32),
+        ({"novelty": 0.1, "step_pixels": 3}, 33),
+        ({"drift": True, "novelty": 0.1, "max_steps": 60}, 32),
+        ({"window": 5, "zooms": (1, 2, 3, 6)}, 37),
+    ],
+)
+def test_discrete_games_are_those_of_the_plain_environment(
+    rules: dict[str, Any], size: int
+) -> None:
+    rules = {"max_steps": 90} | rules
+    ours = {k: v for k, v in rules.items() if k != "drift"}
+    ours["motion"] = "drift" if "drift" in rules else "none"
+    pixels, labels = images(size=size)
+    game, chance = GlimpseGames(Rules(**ours), size, 3), draws(1)
+    game.begin(pixels, labels, draws(2))
+    envs = references(plain.PlainGlimpse, game, pixels, labels, **rules)
+    bias = torch.rand(GAMES, 6, generator=chance)  # so that games run into all corners
+    columns = 8 if rules.get("answer") == "any-time" else 7
+    actions = [Action(switches(chance, bias, columns)) for _ in range(rules["max_steps"] + 2)]
+    same_steps(game, envs, actions, lambda action, index: action.discrete[index].numpy())
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"max_steps": 25},
+        {"max_steps": 25, "drift": True, "novelty": 0.1, "start": "uniform"},
+        {"answer": "last-step", "max_steps": 12, "zoom_max": 2.5},
+    ],
+)
+def test_continuous_games_are_those_of_the_plain_environment(rules: dict[str, Any]) -> None:
+    rules = {"answer": "decision", "start": "centre"} | rules
+    ours = {k: v for k, v in rules.items() if k != "drift"}
+    ours["motion"] = "drift" if "drift" in rules else "none"
+    pixels, labels = images()
+    game, chance = GlimpseGames(Rules(variant="continuous", **ours), SIZE, 3), draws(1)
+    game.begin(pixels, labels, draws(2))
+    envs = references(plain.PlainHybrid, game, pixels, labels, **rules)
+    actions = []
+    for _ in range(rules["max_steps"] + 2):
+        place = torch.rand(GAMES, 3, generator=chance) * 1.4 - 0.2
+        decision = torch.rand(GAMES, generator=chance) < 0.05
+        answer = torch.randint(CLASSES, (GAMES,), generator=chance)
+        actions.append(Action(None, place.clamp(0, 1), decision, answer))
+
+    def told(action: Action, index: int) -> dict[str, Any]:
+        names = {"place": "continuous", "decision": "decision", "answer": "answer"}
+        return {name: getattr(action, ours)[index].numpy() for name, ours in names.items()}
+
+    same_steps(game, envs, actions, told)
+
+
+def one(rules: Rules, corner: tuple[int, int] = (0, 0), label: int = 1) -> GlimpseGames:
+    """One game on one image, begun at a corner."""
+    game = GlimpseGames(rules, SIZE, 3)
+    game.begin(images(1)[0], torch.tensor([label]), draws(0))
+    game.corner = torch.tensor([corner])
+    return game
+
+
+def test_zoom_keeps_the_centre_and_comes_before_the_move() -> None:
+    game = one(Rules(), (10, 12))
+    game.step(discrete(5))  # out: side 16 around (14, 16)
+    assert game.boxes().tolist() == [[6, 8, 16]]
+    game.step(discrete(4, 1, 3))  # in again, then down and right
+    assert game.boxes().tolist() == [[11, 13, 8]]
+    game.step(discrete(0, 1, 2, 3, 4, 5))  # everything cancels
+    assert game.boxes().tolist() == [[11, 13, 8]]
+    game.step(discrete(4))  # there is no smaller zoom
+    assert game.boxes().tolist() == [[11, 13, 8]]
+
+
+def test_a_view_at_the_border_is_brought_back_inside() -> None:
+    game = one(Rules(), (24, 0))
+    game.step(discrete(1, 2))
+    assert game.boxes().tolist() == [[24, 0, 8]]
+    game.step(discrete(5))  # (20, -4) with side 16
+    assert game.boxes().tolist() == [[16, 0, 16]]
+    game.step(discrete(5))
+    game.step(discrete(5))
+    assert game.boxes().tolist() == [[0, 0, 32]]
+
+
+def test_planes_and_place_say_where_the_view_is() -> None:
+    game = one(Rules(), (6, 18))
+    seen = game.step(discrete(5)).observation  # (2, 14), side 16
+    planes = seen.glimpse[0, 3:]
+    assert (planes.flatten(1) == planes[:, :1, 0]).all()
+    assert planes[:, 0, 0].tolist() == pytest.approx([14 / 24, 2 / 24, 1 / 3])
+    assert seen.place[0].tolist() == pytest.approx([10 / 32, 22 / 32, 1.0])
+
+
+def test_the_last_class_is_the_answer() -> None:
+    for answer, reward in ((1, 1.0), (0, 0.0)):
+        game = one(Rules(max_steps=3))
+        for _ in range(2):
+            taken = game.step(discrete(answer=1))  # not yet read
+            assert (taken.reward.item(), taken.ended.item()) == (0, False)
+        taken = game.step(discrete(answer=answer))
+        assert taken.reward.item() == reward
+        assert (taken.ended.item(), taken.truncated.item()) == (True, False)
+        assert taken.right.item() == bool(reward)
+        box = game.boxes()
+        after = game.step(discrete(1, 3, answer=1))  # nothing goes on
+        assert torch.equal(game.boxes(), box)
+        assert after.reward.item() == 0
+        assert after.right.item() == bool(reward)
+
+
+def test_novelty_pays_a_pixel_once_and_the_first_view_nothing() -> None:
+    game = one(Rules(novelty=0.1, max_steps=50))
+    game.restore(game.state() | {"seen": torch.zeros(1, 32, 1, dtype=torch.int64)})
+    rewards = [game.step(discrete(*pressed)).reward.item() for pressed in ([], [3], [2], [1, 3])]
+    # 64 pixels; then a column of 8; what was seen; then 8 of a column's 9 and a row's 8 new ones
+    assert rewards == pytest.approx([6.4 / 1024, 0.8 / 1024, 0, 0.1 * 8 / 1024])
+    begun = one(Rules(novelty=0.1, start="centre"), (12, 12))
+    assert begun.step(discrete()).reward.item() == 0
+    assert begun.seen_share().item() == pytest.approx(64 / 1024)
+
+
+def test_a_decision_answers_and_leaves_the_view_where_it_was() -> None:
+    rules = Rules(variant="continuous", answer="decision", start="centre", reward_right=3.0)
+    game = one(rules, (8, 8))
+    assert game.step(placed(0.0, 1.0, 1.0)).reward.item() == 0  # zoom 4: side 8 in a corner
+    assert game.boxes().tolist() == [[0, 24, 8]]
+    taken = game.step(placed(0.5, 0.5, 0.0, decision=1, answer=1))
+    assert (taken.reward.item(), taken.ended.item(), taken.truncated.item()) == (3, True, False)
+    assert game.boxes().tolist() == [[0, 24, 8]]
+
+
+def test_indecision_is_cut_off_without_pay() -> None:
+    game = one(Rules(variant="continuous", answer="decision", max_steps=2))
+    game.step(placed(0.2, 0.2, 0.5, answer=1))
+    taken = game.step(placed(0.2, 0.2, 0.5, answer=1))
+    assert (taken.ended.item(), taken.truncated.item(), taken.reward.item()) == (True, True, 0)
+
+
+def test_drifting_images_bounce_and_stay_on_the_canvas() -> None:
+    game = one(Rules(motion="drift", max_steps=400))
+    game.position = torch.tensor([[0.5, 31.75]])
+    game.velocity = torch.tensor([[-0.75, 0.5]])
+    game.step(discrete())
+    assert game.position.tolist() == [[0.25, 31.75]]  # from -0.25 and 32.25
+    assert game.velocity.tolist() == [[0.75, -0.5]]
+    for _ in range(200):
+        game.step(discrete())
+        assert 0 <= game.position.min() <= game.position.max() <= SIZE
+
+
+def test_foveation_adds_a_ring_for_each_scale() -> None:
+    game = GlimpseGames(Rules(foveation=3), SIZE, 3)
+    pixels, labels = images(4)
+    seen = game.begin(pixels, labels, draws(0)).glimpse
+    assert seen.shape == (4, 12, 8, 8)
+    means = (pixels.float() / 255).reshape(4, 3, 8, 4, 8, 4).mean((3, 5))
+    torch.testing.assert_close(seen[:, 6:9], means)  # the widest ring is the whole image
+    assert game.seen_share().tolist() == [1] * 4
+
+
+def test_starts_are_the_files_and_depend_on_the_generator_alone() -> None:
+    game = GlimpseGames(Rules(), SIZE, 3)
+    pixels, labels = images(4000, seed=3)
+    game.begin(pixels, labels, draws(5))
+    corners = game.corner
+    assert (corners.min(), corners.max()) == (0, 23)
+    torch.manual_seed(1)
+    game.begin(pixels, labels, draws(5))
+    assert torch.equal(game.corner, corners)
+    game.begin(pixels, labels, draws(6))
+    assert not torch.equal(game.corner, corners)
+
+
+@pytest.mark.parametrize("motion", ["none", "drift"])
+def test_a_restored_game_goes_on_bit_for_bit(motion: Any) -> None:
+    pixels, labels = images()
+    rules, chance = Rules(motion=motion, novelty=0.1), draws(1)
+    game, other = GlimpseGames(rules, SIZE, 3), GlimpseGames(rules, SIZE, 3)
+    game.begin(pixels, labels, draws(2))
+    actions = [Action(switches(chance, torch.full((GAMES, 6), 0.5))) for _ in range(20)]
+    for action in actions[:9]:
+        game.step(action)
+    other.restore(game.state())
+    for action in actions[9:]:
+        ours, theirs = game.step(action), other.step(action)
+        assert torch.equal(ours.observation.glimpse, theirs.observation.glimpse)
+        assert torch.equal(ours.reward, theirs.reward)
+        assert torch.equal(ours.right, theirs.right)
+    assert torch.equal(game.seen_mask(), other.seen_mask())
+
+
+def test_renewed_games_begin_while_the_others_go_on() -> None:
+    pixels, labels = images()
+    game = GlimpseGames(Rules(max_steps=4), SIZE, 3)
+    before = game.begin(pixels, labels, draws(2)).glimpse
+    for _ in range(2):
+        game.step(Action(torch.zeros(GAMES, 7, dtype=torch.int64)))
+    rows = torch.tensor([3, 17])
+    new, answers = images(2, seed=9)
+    shown = game.renew(rows, new, answers, draws(4)).glimpse
+    others = [index for index in range(GAMES) if index not in (3, 17)]
+    assert torch.equal(shown[others], before[others])
+    top, left = game.corner[17].tolist()
+    assert torch.equal(shown[17, :3], new[1, :, top : top + 8, left : left + 8] / 255)
+    assert game.seen_share()[rows].tolist() == pytest.approx([64 / 1024] * 2)
+    for _ in range(2):
+        taken = game.step(Action(torch.zeros(GAMES, 7, dtype=torch.int64)))
+    assert taken.ended.tolist() == [index not in (3, 17) for index in range(GAMES)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"answer": "decision"}, "'decision' does not go with discrete"),
+        ({"answer": "any-time", "variant": "continuous"}, "'any-time' does not go with continuous"),
+        ({"zooms": (2, 1)}, "rising"),
+        ({"max_steps": 0}, "max_steps 0: expected 1"),
+        ({"window": 9}, "36 pixels a side does not fit into images of 32"),
+        ({"foveation": 4}, "64 pixels a side does not fit"),
+        ({"variant": "continuous", "start_side": 40}, "40 pixels a side does not fit"),
+    ],
+)
+def test_contradicting_rules_say_so(rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageProblem, match=message):
+        GlimpseGames(Rules(**rules), SIZE, 3)
