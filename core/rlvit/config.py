@@ -113,7 +113,8 @@ def accepted_names(config: type[MethodConfig]) -> dict[str, str]:
 
 def _option(name: str, info: Any) -> OptionInfo:
     annotation, optional = info.annotation, False
-    if isinstance(annotation, types.UnionType):
+    # `Literal[...] | None` is a Union of typing, `int | None` one of types
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         optional = True
         annotation = next(arm for arm in annotation.__args__ if arm is not type(None))
     choices: tuple[str, ...] = ()

@@ -18,7 +18,12 @@ ONLY: Mapping[str, tuple[str, ...]] = {
     "depth": ("hybrid-vit",),
     "reconstruction": ("hybrid-vit",),
     "encoder": WITH_MOVES,
-    "epsilon": WITH_MOVES,
+}
+# Faults belong to the files that have them; in other variants they mean nothing.
+FAULTS: Mapping[str, tuple[str, ...]] = {
+    "fault_epsilon": ("greedy-map",),
+    "fault_memory": (*WITH_MOVES, "hybrid-vit"),
+    "fault_schedule": WITH_MOVES,
 }
 HEAD_FEATURES = 32  # of hybrid-vit's heads of attention
 
@@ -45,6 +50,8 @@ def adapt(config: GlimpseConfig, task: TaskSpec, parts: Mapping[str, Any]) -> Gl
     for name, variants in ONLY.items():
         if getattr(config, name) is not None and config.variant not in variants:
             raise UsageProblem(f"{to_flag(name)}: {config.variant} has none of it; leave it out.")
+    if config.epsilon and config.variant not in WITH_MOVES:
+        raise UsageProblem(f"--epsilon: {config.variant} has no such actions; leave it out.")
     width = config.width or 0
     if config.variant == "hybrid-vit" and width % max(1, width // HEAD_FEATURES):
         raise UsageProblem(
@@ -54,6 +61,7 @@ def adapt(config: GlimpseConfig, task: TaskSpec, parts: Mapping[str, Any]) -> Gl
     usual = VARIANTS[config.variant]
     found = {name: value for name, value in usual.items() if getattr(config, name) is None}
     found["window"] = window
+    found |= {name: False for name, variants in FAULTS.items() if config.variant not in variants}
     if config.variant in WITH_MOVES:
         found["place"] = None
     return config.model_copy(update=found)

@@ -271,10 +271,10 @@ class GlimpseConfig(MethodConfig):
         group=LEARN,
         ge=0,
     )
-    supervised: float = setting(
-        0.0,
+    supervised: float | None = setting(
+        None,
         help="Weight of the cross-entropy of the class head with the label, a term of its own "
-        "beside the reward.",
+        "beside the reward (by default 0, and 1 for ram, which learns its class by nothing else).",
         unit="-",
         source="Mnih et al. 2014, section 3 (hybrid loss); 0: the files'",
         group=LEARN,
@@ -291,7 +291,8 @@ class GlimpseConfig(MethodConfig):
 
     fault_epsilon: bool = setting(
         False,
-        help="Random actions are taken for the policy's own, also when measured.",
+        help="Random actions are taken for the policy's own, also when games are sampled to "
+        "measure (greedy-map; no other variant has them).",
         unit="-",
         source="greedy-map file",
         group=FAULTS,
@@ -306,7 +307,8 @@ class GlimpseConfig(MethodConfig):
     )
     fault_schedule: bool = setting(
         False,
-        help="The cosine of the step size is advanced by minibatch, with the period of rollouts.",
+        help="The cosine of the step size is advanced by minibatch, with the period of rollouts "
+        "(multi-categorical and greedy-map).",
         unit="-",
         source="multi-categorical and greedy-map files",
         group=FAULTS,
@@ -359,8 +361,6 @@ class GlimpseConfig(MethodConfig):
 
     @model_validator(mode="after")
     def _agree(self) -> GlimpseConfig:
-        if self.fault_epsilon and self.variant != "greedy-map":
-            raise ValueError("--fault-epsilon: only greedy-map has random actions in its game")
         if self.memory_tokens and self.variant != "hybrid-vit":
             raise ValueError("--memory-tokens: only hybrid-vit has tokens")
         return self
@@ -386,6 +386,7 @@ RECURRENT: Mapping[str, Any] = {
     "entropy_zoom": 0.005,
     "entropy_class": 0.1,
     "grad_clip": 1.0,
+    "supervised": 0.0,
 }
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "multi-categorical": RECURRENT,
@@ -421,6 +422,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "entropy_class": 0.005,
         "grad_clip": 0.3,
         "reconstruction": 0.005,
+        "supervised": 0.0,
     },
     # Mnih et al. 2014, section 4.1 (28x28 MNIST), and appendix; the batch is the usual one.
     "ram": {
@@ -443,6 +445,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "entropy_zoom": 0.0,
         "entropy_class": 0.0,
         "grad_clip": 10.0,
+        "supervised": 1.0,
     },
 }
 SMALL: Mapping[str, Any] = {
@@ -459,7 +462,13 @@ PRESETS = (
         "official-code",
         "what the published code computes, its faults of learning included",
         "full",
-        {"fault_memory": True, "fault_schedule": True, "novelty": 0.0, "place": "deterministic"},
+        {
+            "fault_epsilon": True,
+            "fault_memory": True,
+            "fault_schedule": True,
+            "novelty": 0.0,
+            "place": "deterministic",
+        },
     ),
     Preset(
         "recommended",

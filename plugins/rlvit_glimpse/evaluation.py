@@ -14,7 +14,7 @@ from torch import Tensor
 from rlvit.contracts import Measurement, Prediction, RunContext
 from rlvit_glimpse.agents import make_rules
 from rlvit_glimpse.config import GlimpseConfig
-from rlvit_glimpse.game import GlimpseGames
+from rlvit_glimpse.game import GlimpseGames, Rules
 from rlvit_glimpse.networks import GlimpseNetwork
 from rlvit_glimpse.rollouts import Episodes, play
 
@@ -86,7 +86,7 @@ def score(
     *,
     greedy: bool = True,
     wander: bool = False,
-    change: Callable[[Any], Any] = lambda rules: rules,
+    change: Callable[[Rules], Rules] = lambda rules: rules,
 ) -> Score:
     """Play a game on each of images [S, 3, S, S] and say what came of it.
 
@@ -166,11 +166,8 @@ def measure(
     half = greedy.by_step[:, max(0, greedy.by_step.shape[1] // 2 - 1)]
     context.record(step, [_share("look/after_half", half)])
     others = {"random": look(wander=True)}
-    one: dict[str, Any] = {"max_steps": 1, "start": "centre", "novelty": 0.0}
-    others["central"] = look(change=lambda rules: replace(rules, **one))
-    others["whole"] = look(
-        change=lambda rules: replace(rules, **one, zooms=(size // rules.window,), start_side=size)
-    )
+    others["central"] = look(change=once)
+    others["whole"] = look(change=lambda rules: once_whole(rules, size))
     for name, control in others.items():
         context.record(step, [_share(f"look/{name}", control.right)])
 
@@ -181,6 +178,19 @@ def measure(
 
     shares = {name: 100 * float(one.right.float().mean()) for name, one in others.items()}
     return Looks(images, labels, greedy, shares, again)
+
+
+def once(rules: Rules) -> Rules:
+    """Return rules of a game of one glimpse, in the middle."""
+    return replace(rules, max_steps=1, start="centre", novelty=0.0)
+
+
+def once_whole(rules: Rules, size: int) -> Rules:
+    """Return rules of a game of one glimpse, of the whole image of `size` pixels a side.
+
+    A discrete view's side is a multiple of the window's: of MNIST 24 of 28 pixels are seen.
+    """
+    return replace(once(rules), zooms=(size // rules.window,), start_side=size)
 
 
 def measured_images(context: RunContext, size: int, names: NDArray[Any]) -> tuple[Tensor, Tensor]:

@@ -116,9 +116,10 @@ class Agent:
             images = augment.shifted(images, draws, self.size // SHIFT)
         if config.augment == "shift-flip":
             images = augment.flip(images, draws)
+        remember = config.fault_memory and config.variant != "hybrid-vit"  # whose update has none
         return play(
             self.game, self.network, config, images, labels, on_device(draws, self.context.device),
-            start=draws, explores=True, remember=config.fault_memory,
+            start=draws, explores=True, remember=remember,
         )  # fmt: skip
 
     def next_images(self, games: int) -> Any:

@@ -30,6 +30,8 @@ from rlvit_glimpse.game import Action, GlimpseGames, Observation, Rules
 
 Seen = Any  # an array, or a dictionary of arrays
 Info = dict[str, Any]
+# Observations, rewards, whether each game terminated and was truncated, what else there is to say.
+Stepped = tuple[Seen, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], Info]
 
 
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -93,7 +95,7 @@ class _Table:
 
     def show(self, observation: Observation) -> Seen:
         """Turn the game's observation into a batch of the observation space's elements."""
-        glimpse = observation.glimpse.clamp(0, 1).cpu().numpy()
+        glimpse = observation.glimpse.clamp_(0, 1).cpu().numpy()  # nobody else reads it
         if self.rules.variant == "discrete":
             return glimpse
         return {"glimpse": glimpse, "place": observation.place.cpu().numpy()}
@@ -140,12 +142,12 @@ class GlimpseVectorEnv(VectorEnv[Any, Any, Any]):
         self._started = True
         return self._table.show(self._game.begin(images, labels, self._generator)), {}
 
-    def step(
-        self, actions: Any
-    ) -> tuple[Seen, NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], Info]:
+    def step(self, actions: Any) -> Stepped:
         """Step all games; those that had ended are reset instead, and their action is ignored."""
         if not self._started:
             raise gymnasium.error.ResetNeeded("call reset before step")
+        if self._over.all():
+            return self._begin_anew()
         taken = self._game.step(self._place(self._table.read(actions)))
         ended, truncated = taken.ended.cpu() & ~self._over, taken.truncated.cpu() & ~self._over
         right, observation = taken.right.cpu() & ended, taken.observation
@@ -158,6 +160,12 @@ class GlimpseVectorEnv(VectorEnv[Any, Any, Any]):
         reward = taken.reward.float().cpu().numpy()
         done = (ended & ~truncated).numpy(), truncated.numpy()
         return self._table.show(observation), reward, *done, info
+
+    def _begin_anew(self) -> Stepped:
+        """Step games that have all ended, which is usual where they last equally long."""
+        begun, _ = self.reset()
+        never = np.zeros(self.num_envs, bool)
+        return begun, np.zeros(self.num_envs, np.float32), never, never.copy(), {}
 
     def _place(self, action: Action) -> Action:
         parts = {k: None if v is None else v.to(self._game.device) for k, v in vars(action).items()}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 WORD = 63  # columns of a frame in one int64 of `Seen`; the sign is left alone
-BLOCK = 32  # games whose tables are made at once on a CPU, so that they stay in its cache
+BLOCK = 1 << 17  # pixels packed at once on a CPU, so that they stay in its cache
 TALLIES = 4 * 255  # the tables of `ZoomTables` hold sums of four bytes
 BITS = 10  # of each colour in a packed pixel: enough for such a sum
 COLOURS = 3  # of a packed pixel at most, in 32 bits
@@ -138,7 +138,9 @@ class PixelTables:
     def load(self, images: Tensor, rows: Tensor | None = None) -> None:
         """Take uint8 images [G, ch, S, S], or [R, ch, S, S] for the games `rows` [R]."""
         tables = self._games if rows is None else self._games.new_empty(len(images), *self._shape())
-        at_once = BLOCK if images.device.type == "cpu" else len(images)
+        at_once = len(images)
+        if images.device.type == "cpu":
+            at_once = max(1, BLOCK // self._area)
         for block, part in zip(tables.split(at_once), images.split(at_once), strict=True):
             self._fill(block, part.flatten(2))
         if rows is not None:
@@ -170,10 +172,9 @@ class PixelTables:
 
     def _fill(self, tables: Tensor, images: Tensor) -> None:
         """Pack uint8 images [R, ch, S * S] into tables [R, tables, S * S]."""
-        colours = images.int()
-        pixels = tables[:, 0].copy_(colours[:, 0])
+        pixels = tables[:, 0].copy_(images[:, 0])
         for channel in range(1, self._channels):
-            pixels.add_(colours[:, channel], alpha=1 << BITS * channel)
+            pixels.add_(images[:, channel].int(), alpha=1 << BITS * channel)
 
     def _index(self, chosen: Tensor, corner: Tensor) -> Tensor:
         """Return where the first pixels of the samples are, int64 [G * w * w]."""

@@ -13,19 +13,6 @@ from typing import Any
 import pytest
 
 SUPPORT = Path(__file__).parents[1] / "support"
-# One agent of each variant; between them most of what a run can be asked for.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "multi-categorical": {"variant": "multi-categorical"},
-    "greedy-map": {"variant": "greedy-map", "class_counts": "always"},
-    "hybrid-vit": {
-        "variant": "hybrid-vit",
-        "memory_tokens": 2,
-        "segment": 2,
-        "start": "centre",
-        "max_steps": 4,
-    },
-    "ram": {"variant": "ram", "algorithm": "reinforce", "foveation": 2},
-}
 
 
 @dataclass(frozen=True)
@@ -84,7 +71,7 @@ def whole_run(
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(experiment, "measure", watched)
-            outcome = tiny_glimpse.start(home, **OPTIONS[variant])
+            outcome = tiny_glimpse.start(home, **tiny_glimpse.OPTIONS[variant])
         assert outcome.state == "completed", outcome.error
         story = tiny_glimpse.tiny.outcome_of(home, outcome.id)
         return Finished(home, outcome.id, story, measured)

@@ -1,4 +1,4 @@
-"""What a rollout teaches: ratios of 1, advantages, gradients and entropies held to hand-made ones."""
+"""What a rollout teaches: ratios, advantages, gradients and entropies against hand-made ones."""
 
 from __future__ import annotations
 

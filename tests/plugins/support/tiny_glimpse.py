@@ -53,6 +53,20 @@ VALUES: dict[str, Any] = {
     "figures": False,
 }
 
+# One agent of each variant; between them most of what a run can be asked for.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "multi-categorical": {"variant": "multi-categorical"},
+    "greedy-map": {"variant": "greedy-map", "class_counts": "always"},
+    "hybrid-vit": {
+        "variant": "hybrid-vit",
+        "memory_tokens": 2,
+        "segment": 2,
+        "start": "centre",
+        "max_steps": 4,
+    },
+    "ram": {"variant": "ram", "algorithm": "reinforce", "foveation": 2},
+}
+
 
 def sizes_of(variant: str) -> dict[str, Any]:
     """Return what a small agent of a variant needs besides `SIZES`."""
