@@ -9,7 +9,7 @@ from rlvit.config import to_flag
 from rlvit.contracts import ImageShape
 from rlvit.errors import UsageProblem
 from rlvit.specs import TaskSpec
-from rlvit_agentvit.config import QUICK_SIZES, AgentvitConfig
+from rlvit_agentvit.config import AgentvitConfig
 
 GRID = 8  # patches a side that a size of patches is chosen for: as on cifar10
 SMALLEST = 2  # pixels: the norm of a single grey pixel's channels is nothing
@@ -44,15 +44,14 @@ def adapt(config: AgentvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> A
             f"--n-patch-desired {desired}: expected fewer than the {patches} patches that an image "
             f"of {task.name} has (--selector all keeps all of them)."
         )
-    return sized.model_copy(update={"n_patch_desired": desired})
+    mirrored = "shift-flip" if task.facts.get("mirrored", 1) else "shift"
+    augment = config.augment or mirrored
+    return sized.model_copy(update={"n_patch_desired": desired, "augment": augment})
 
 
-def _sizes(config: AgentvitConfig, task: TaskSpec, backbone: Any) -> dict[str, int | None]:
-    """Return the sizes of the backbone, if they can be chosen, else none of them."""
+def _sizes(config: AgentvitConfig, task: TaskSpec, backbone: Any) -> dict[str, int]:
+    """Return the sizes of the backbone, if they can be chosen."""
     given = config.sizes
-    if not backbone.sizes and QUICK_SIZES.keys() <= given.keys():
-        # Those of the preset quick are simple-vit's; nobody asked for them here.
-        given = {name: size for name, size in given.items() if size != QUICK_SIZES.get(name)}
     for name in given:
         if name not in backbone.sizes:
             raise UsageProblem(
@@ -60,7 +59,7 @@ def _sizes(config: AgentvitConfig, task: TaskSpec, backbone: Any) -> dict[str, i
                 "out, or take --backbone simple-vit."
             )
     if not backbone.sizes:
-        return dict.fromkeys(config.sizes)
+        return {}
     pixels = int(task.facts.get("size") or 224)
     side = given.get("patch_size") or patch_side(pixels)
     return {**backbone.sizes, **given, "patch_size": side}

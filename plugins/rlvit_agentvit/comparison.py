@@ -32,7 +32,7 @@ def random_scores(view: SelectorView) -> Tensor:
 def uniform_scores(count: int) -> Score:
     """Return a rule whose best `count` patches are evenly spaced along the rows, one after another.
 
-    Of N patches they are those at floor((j + 1/2) N / count).
+    Of N patches they are those at floor((j + 1/2) N / count): columns where count divides N.
     """
 
     def scores(view: SelectorView) -> Tensor:
@@ -82,9 +82,14 @@ class FixedRule:
 
 
 def rules(vit: PrunedVit, kept: float) -> dict[str, PrunedVit]:
-    """Return the network under each fixed rule, with `kept` patches an image, rounded."""
+    """Return the network under each fixed rule, with `kept` patches an image, rounded.
+
+    Where that is all of them there is nothing to choose, and so no rule.
+    """
     shape = vit.backbone.shape
     count = min(max(1, round(kept)), shape.patches)
+    if count == shape.patches:
+        return {}
     look = int(received_macs(shape, shape.prefix + shape.patches))
     seen: frozenset[Need] = frozenset({"received"})
     return {
@@ -129,6 +134,7 @@ def _under(vit: PrunedVit, rule: FixedRule, needs: frozenset[Need] = frozenset()
 
 def _measure(context: RunContext, name: str, vit: PrunedVit, step: int) -> None:
     vit.generator = torch.Generator(context.device).manual_seed(context.seed)
+    context.say(f"the trained network with the masks {name!r}:")
     table = context.examine(vit).table
     right = 100.0 * table["correct"]
     spread = float(right.std(ddof=1)) if len(right) > 1 else None

@@ -116,10 +116,10 @@ class AgentvitConfig(MethodConfig):
     weight_decay: float = setting(
         0.0, help="AdamW's; at 0 it is Adam.", unit="-", source="nb 18", group=TRAIN, ge=0
     )
-    augment: Literal["none", "shift-flip"] = setting(
-        "shift-flip",
+    augment: Literal["none", "shift", "shift-flip"] | None = setting(
+        None,
         help="Training images: cut out at a random offset after padding by an eighth of the side "
-        "(4 of 32 pixels), and mirrored at even odds.",
+        "(4 of 32 pixels), and mirrored at even odds; by default both, digits not mirrored.",
         unit="-",
         source="nb 12",
         group=TRAIN,
@@ -300,7 +300,7 @@ class AgentvitConfig(MethodConfig):
         ge=0,
         le=1,
     )
-    eps_decay: float | None = setting(
+    eps_decay: float = setting(
         20_000.0,
         help="Iterations in which the chance's distance from its end falls to 1/e; 0: about half "
         "of the run's, as in nb 36.",
@@ -398,7 +398,6 @@ RECOMMENDED = {
     "schedule": "cosine",
     "weight_decay": 0.05,
 }
-QUICK_SIZES = {"dim": 48, "depth": 2, "heads": 4, "head_dim": 16, "mlp_dim": 96}
 PRESETS = (
     Preset("paper", "the readme and the notebook's code: a reward every 50 iterations", "full"),
     Preset(
@@ -420,11 +419,11 @@ PRESETS = (
         "quick",
         {
             **RECOMMENDED,
-            **QUICK_SIZES,
             "epochs": 6,
             "lr": 2e-3,
             "log_every": 10,
             "checkpoint_every": 200,
         },
+        slots={"backbone": "simple-vit-small"},
     ),
 )

@@ -13,7 +13,7 @@ from rlvit.specs import Protocol, StageCost, TaskSpec
 from rlvit_agentvit.config import AgentvitConfig
 
 BACKWARD = 3.0  # forward and backward passes, in forward passes
-STEP = 8e-3  # seconds an iteration that no device saves
+STEP = 4e-2  # seconds an iteration that no device saves
 SMALL = 3.0  # small products take so many times as long as their operations say
 USUAL_IMAGES = 10_000  # of a dataset that does not say how many it has
 VALIDATION = 0.1  # of the training images

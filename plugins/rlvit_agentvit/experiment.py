@@ -31,11 +31,17 @@ def train(context: RunContext, config: AgentvitConfig) -> None:
     if saved is not None:
         trainer.restore(saved)
     context.say(
-        f"{context.part('backbone').name}: {backbone.shape.patches} patches of {backbone.grid}, "
+        f"{context.part('backbone').name}: {backbone.grid[0]}x{backbone.grid[1]} patches, "
         f"{sum(p.numel() for p in backbone.module.parameters()):,} parameters, "
         f"{dense_macs(backbone.shape) / 1e9:.4g} GMACs an image; {trainer.images.count:,} training "
         f"images, {trainer.total:,} iterations"
+        + (f"; the agent is paid {trainer.lessons:,} times" if trainer.agent else "")
     )
+    if trainer.agent is not None and not trainer.lessons:
+        context.say(
+            f"The agent will learn nothing: it is paid every {config.frequency} iterations "
+            f"(--frequency) from epoch {config.replay_from} on (--replay-from), which never comes."
+        )
     trainer.fit()
 
     if trainer.agent is not None:
@@ -43,6 +49,11 @@ def train(context: RunContext, config: AgentvitConfig) -> None:
     vit.generator = torch.Generator(context.device).manual_seed(context.seed)
     found = context.evaluate(vit, trainer.total)
     context.record(trainer.total, cost_of_training(trainer))
+    saved_macs = 100 * (1 - found.table["macs"].mean() / dense_macs(backbone.shape))
+    context.record(
+        trainer.total,
+        [Measurement("masks/macs_saved", float(saved_macs), len(found.table["macs"]))],
+    )
     keep_model(context, vit, trainer.total)
     history = as_arrays(trainer.rows, backbone.grid)
     context.keep("history", {"step": trainer.total}, lambda folder: _save(folder, history))

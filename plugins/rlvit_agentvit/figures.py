@@ -333,7 +333,7 @@ def overlay_figure(
     below = [textwrap.fill(caption, round(wide * 16)) for caption in captions]
     lines = 1 + max(caption.count("\n") for caption in below)
     width = wide * (1 + len(masks)) + 0.3
-    heading = wrapped(f"{title}\nPale: dropped patches", width)
+    heading = wrapped(f"{title}\nPale: dropped patches. Below: class -> answer", width)
     height = (high + 0.12 + 0.15 * lines) * len(images) + 0.6 + 0.2 * heading.count("\n")
     figure = blank(width, height)
     panels = figure.subplots(len(images), 1 + len(masks), squeeze=False)

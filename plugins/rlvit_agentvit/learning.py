@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rlvit.contracts import RunContext
-from rlvit.nn.compute import attended_macs
+from rlvit.nn.compute import attended_macs, embed_macs
 from rlvit.nn.lookahead import attended
 from rlvit.nn.pruning import PrunedVit
 from rlvit.nn.ragged import whole
@@ -144,6 +144,7 @@ class TdLearner(_Optimised):
         self.replay.push(moment.state, after, paid, moment.draws)
         shape = self.vit.backbone.shape
         look = attended_macs(shape, self.vit.backbone.heads, shape.prefix + shape.patches)
+        look += embed_macs(shape)  # the images are embedded anew, by the network after its step
         found = {
             "reward": paid.mean(),
             "loss_term": loss_term.mean(),
@@ -200,11 +201,14 @@ class MaskLearner(_Optimised):
         baseline = leave_one_out if self.config.baseline == "image" else batch_baseline
         rewards = paid.double().view(images, samples)
         # A last batch of a single image with a single mask has nothing to be compared with.
-        advantage = (baseline(rewards) if rewards.numel() > 1 else 0 * rewards).flatten()
-        # Rewards shrink as the network learns; what is below the floor is rounding.
-        advantage = (advantage / (advantage.std(correction=0) + FLOOR)).float()
+        advantage = torch.zeros_like(rewards)
+        if rewards.numel() > 1:
+            advantage = baseline(rewards)
+            # Rewards shrink as the network learns; what is below the floor is rounding.
+            advantage = advantage / (advantage.std() + FLOOR)
         assert self.agent.state_seen is not None
         logit = self.network(self.agent.state_seen)  # [B * S, N]
+        advantage = advantage.float().flatten()
         found = policy_gradient(logit, keep, advantage, self.config.entropy)
         self.step(found.loss)
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rlvit.specs import (
 
 CITE = "AgentViT: adaptive patch selection to improve Vision Transformers by reinforcement learning"
 SIZES = {"patch_size": 4, "dim": 128, "depth": 6, "heads": 16, "head_dim": 64, "mlp_dim": 512}
+SMALL = {"patch_size": 4, "dim": 48, "depth": 2, "heads": 4, "head_dim": 16, "mlp_dim": 96}
 UPDATES = "updates"  # iterations of training
 
 
@@ -59,29 +60,36 @@ def rlvit_methods() -> Sequence[MethodSpec]:
 
 @hookimpl
 def rlvit_backbones() -> Sequence[BackboneSpec]:
-    """Offer the small ViT without a class token."""
+    """Offer the ViT without a class token, in the published size and in a small one."""
+    what = "ViT without class token: fixed positions, mean pooling, wide heads, any size"
+    return [
+        _simple_vit("simple-vit", what, SIZES),
+        _simple_vit(
+            "simple-vit-small", "the same, narrow and shallow unless asked otherwise", SMALL
+        ),
+    ]
 
+
+def _simple_vit(name: str, summary: str, sizes: Mapping[str, int]) -> BackboneSpec:
     def make(generator: Any, shape: Any, weights: str | None) -> Any:
         from rlvit_agentvit.simple_vit import make
 
-        return make(SIZES, generator, shape, weights)
+        return make(dict(sizes), generator, shape, weights)
 
     def shape_of(shape: Any) -> Any:
         from rlvit_agentvit.simple_vit import shape_of
 
-        return shape_of({**SIZES, **shape.sizes}, shape)
+        return shape_of({**sizes, **shape.sizes}, shape)
 
-    return [
-        BackboneSpec(
-            name="simple-vit",
-            summary="ViT without class token: fixed positions, mean pooling, wide heads, any size",
-            cite="AgentViT, nb 9 and 37; Beyer et al. 2022",
-            provides=frozenset({"images", "tokens", "attended", "received"}),
-            make=make,
-            shape=shape_of,
-            sizes=SIZES,
-        )
-    ]
+    return BackboneSpec(
+        name=name,
+        summary=summary,
+        cite="AgentViT, nb 9 and 37; Beyer et al. 2022",
+        provides=frozenset({"images", "tokens", "attended", "received"}),
+        make=make,
+        shape=shape_of,
+        sizes=sizes,
+    )
 
 
 @hookimpl
@@ -187,11 +195,12 @@ def _masks() -> list[MetricDef]:
         "all": "with all patches",
         "agent_batch": "with one mask of the agent a batch",
         "agent_image": "with the agent's mask of each image",
-        "random": "with random patches, as many as the run's own masks keep",
-        "uniform": "with evenly spaced patches, as many",
+        "random": "with random patches, as many as its own masks keep on average, rounded",
+        "uniform": "with patches evenly spaced along the rows, as many",
         "received": "with the patches that receive most attention in the first block, as many",
     }
-    found = []
+    saved = "multiply-adds of an image not spent, of all patches'; the selector's own count"
+    found = [MetricDef("masks/macs_saved", "%", "max", saved, UPDATES)]
     for name, meaning in masks.items():
         found.append(MetricDef(f"masks/{name}", "%", "max", f"eval/top1 {meaning}", UPDATES))
         if name != "all":

@@ -68,19 +68,33 @@ class Trainer:
         config, progress = self.config, self.context.stage("train", self.total, "iterations")
         progress.update(self.iteration)
         for epoch in range(self.iteration // self.per_epoch, config.epochs):
-            begun = time.perf_counter() - self.tally.seconds
+            begun = time.perf_counter()
             for images, labels in self.batches(epoch):
                 loss = self.train_on(images, labels)
-                self.tally.seconds = time.perf_counter() - begun
+                if self.iteration % self.per_epoch == 0:
+                    self.wait_for_device()
+                self.tally.seconds += time.perf_counter() - begun
                 if self.iteration % config.log_every == 0:
                     self.log(float(loss))
                     progress.update(self.iteration, loss=float(loss))
                 if self.iteration % self.per_epoch:
                     self.checkpoint(config.checkpoint_every)
+                begun = time.perf_counter()
             self.end_epoch(epoch + 1)
             progress.update(self.iteration, top1=self.rows[-1]["val_accuracy"])
             self.checkpoint(1)
         self.module.eval().requires_grad_(False)
+
+    def wait_for_device(self) -> None:
+        """Let the device finish, so that an epoch's seconds are all there."""
+        if self.context.device.type == "cuda":
+            torch.cuda.synchronize(self.context.device)
+
+    @property
+    def lessons(self) -> int:
+        """How often the agent is paid in the whole run."""
+        begins = (self.config.replay_from - 1) * self.per_epoch
+        return max(0, self.total // self.config.frequency - begins // self.config.frequency)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield what is left of an epoch: each is a permutation, the last batch may be shorter."""
@@ -153,7 +167,7 @@ class Trainer:
         if self.config.augment == "none":
             return images
         images = augment.shifted(images, draws, images.shape[-1] // SHIFT)
-        return augment.flip(images, draws)
+        return images if self.config.augment == "shift" else augment.flip(images, draws)
 
     def end_epoch(self, number: int) -> None:
         """Validate, put the epoch on record and begin the next."""

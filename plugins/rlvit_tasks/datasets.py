@@ -41,6 +41,7 @@ class Dataset:
     summary: str
     source: str
     further: tuple[Protocol, ...] = ()  # protocols that only this dataset has
+    mirrored: bool = True  # an image mirrored left to right shows the same
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
@@ -96,6 +97,7 @@ DATASETS: tuple[Dataset, ...] = (
         "test",
         "1,797 handwritten digits of 8x8 pixels that come with scikit-learn",
         "Alpaydin and Kaynak 1998, UCI; the split is rlvit's own",
+        mirrored=False,
     ),
     Dataset(
         "mnist",
@@ -105,6 +107,7 @@ DATASETS: tuple[Dataset, ...] = (
         "test",
         "70,000 handwritten digits; the last 5,000 training images are for validation",
         "LeCun et al. 1998",
+        mirrored=False,
     ),
     Dataset(
         "cifar10",

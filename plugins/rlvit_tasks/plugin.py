@@ -92,6 +92,7 @@ def _dataset_task(dataset: Dataset) -> TaskSpec:
             "size": dataset.size,
             "train_images": dataset.images[0],
             "test_images": dataset.images[1],
+            "mirrored": dataset.mirrored,
         },
         load=load,
     )

@@ -26,7 +26,7 @@ def kept(vit: Any, images: Tensor, seed: int = 0) -> Tensor:
         return torch.as_tensor(vit.walk(images).alive[-1])
 
 
-@pytest.mark.parametrize(("mean", "count"), [(5.4, 5), (5.6, 6), (0.2, 1), (16.0, 16), (1.0, 1)])
+@pytest.mark.parametrize(("mean", "count"), [(5.4, 5), (5.6, 6), (0.2, 1), (15.4, 15), (1.0, 1)])
 def test_all_rules_keep_the_rounded_number(
     tiny_agent: Any, images: Tensor, mean: float, count: int
 ) -> None:
@@ -36,9 +36,19 @@ def test_all_rules_keep_the_rounded_number(
         assert (kept(vit, images).sum(1) == count).all()
 
 
+def test_where_all_patches_stay_there_is_no_rule(tiny_agent: Any) -> None:
+    assert rules(tiny_agent.network(), 16.0) == {}
+
+
 @pytest.mark.parametrize(
     ("count", "places"),
-    [(1, [8]), (2, [4, 12]), (4, [2, 6, 10, 14]), (5, [1, 4, 8, 11, 14]), (16, list(range(16)))],
+    [
+        (1, [8]),
+        (2, [4, 12]),
+        (4, [2, 6, 10, 14]),
+        (5, [1, 4, 8, 11, 14]),
+        (8, list(range(1, 16, 2))),
+    ],
 )
 def test_uniform_masks_are_evenly_spaced(
     tiny_agent: Any, images: Tensor, count: int, places: list[int]

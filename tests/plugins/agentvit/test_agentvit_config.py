@@ -221,7 +221,7 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     ),
     (("--backbone", "mae-96"), ("mae-96", "does not provide")),
     (("--backbone", "mae-96", "--selector", "all"), ("mae-96", "no blocks", "simple-vit")),
-    (("--selector", "cls-attention"), ("cls-attention", "needs attention", "'simple-vit'")),
+    (("--selector", "cls-attention"), ("cls-attention", "needs attention", "'simple-vit-small'")),
     (
         ("--selector", "cls-attention", "--backbone", "vit_pico_grid4"),
         ("cls-attention", "block 0", "received-attention"),

@@ -342,7 +342,8 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path: Path) -> None
     ],
 )
 def test_sizes_that_cannot_be_are_refused(sizes: dict[str, int], size: int, message: str) -> None:
-    (spec,) = rlvit_backbones()
+    spec, small = rlvit_backbones()
+    assert dict(small.sizes).keys() == SIZES.keys()
     assert spec.shape is not None
     shape = ImageShape(size, 10, sizes)
     for build in (
@@ -356,7 +357,8 @@ def test_sizes_that_cannot_be_are_refused(sizes: dict[str, int], size: int, mess
 
 
 def test_the_spec_offers_what_the_network_can_show() -> None:
-    (spec,) = rlvit_backbones()
+    spec, small = rlvit_backbones()
+    assert dict(small.sizes).keys() == SIZES.keys()
     sizes = {"dim": 16, "depth": 2, "heads": 2, "head_dim": 8, "mlp_dim": 24}
     assert spec.shape is not None
     shape = ImageShape(28, 3, sizes)

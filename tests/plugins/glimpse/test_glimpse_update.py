@@ -211,7 +211,9 @@ def test_the_value_learns_the_discounted_return(tiny_glimpse: Any) -> None:
 
 def test_reinforces_gradient_is_that_by_hand(tiny_glimpse: Any) -> None:
     """-mean of A grad log p over all steps, RAM's A being the reward less its baseline."""
-    config, network = agent(tiny_glimpse, "ram", algorithm="reinforce", **BARE, **ONE_PASS)
+    config, network = agent(
+        tiny_glimpse, "ram", algorithm="reinforce", supervised=0.0, **BARE, **ONE_PASS
+    )
     episodes = tiny_glimpse.played(config, network, 32)
     heads = network.sequence(episodes.glimpses, episodes.places)
     spot = 2 * episodes.actions.place[..., :2] - 1
@@ -309,7 +311,7 @@ def test_a_deterministic_place_has_no_gradient_and_others_have(tiny_glimpse: Any
 
 @pytest.mark.parametrize("variant", ["multi-categorical", "hybrid-vit", "ram"])
 def test_the_supervised_term_is_of_the_last_glimpse(tiny_glimpse: Any, variant: str) -> None:
-    config, network = agent(tiny_glimpse, variant)
+    config, network = agent(tiny_glimpse, variant, supervised=0.0)
     episodes = tiny_glimpse.played(config, network, 16)
     heads = network.sequence(episodes.glimpses, episodes.places, episodes.alive)
     rows = [
