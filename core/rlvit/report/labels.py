@@ -38,16 +38,28 @@ def labels(arms: Sequence[Arm], catalog: Catalog) -> list[Arm]:
         )
         bases = _bases(same, catalog) if len(differing) > FEW else None
         for peers in by_task:
-            found = [
-                _label(arm, differing, bases) if differing else _alone(arm, catalog)
-                for arm in peers
-            ]
+            found = _found(peers, differing, bases, catalog)
             count = Counter(found)
             named += [
                 replace(arm, label=label if count[label] == 1 else _unlike(arm, label))
                 for arm, label in zip(peers, found, strict=True)
             ]
     return named
+
+
+def _found(
+    peers: Sequence[Arm],
+    differing: Sequence[Setting],
+    bases: Mapping[str, Mapping[Setting, Any]] | None,
+    catalog: Catalog,
+) -> list[str]:
+    """Return the label of each arm of a task; what presets leave open only where it is needed."""
+    if not differing:
+        return [_alone(arm, catalog) for arm in peers]
+    brief = [_label(arm, differing, bases, unset=False) for arm in peers]
+    if len(set(brief)) == len(brief):
+        return brief
+    return [_label(arm, differing, bases, unset=True) for arm in peers]
 
 
 def _settings(arm: Arm) -> dict[Setting, Any]:
@@ -83,8 +95,13 @@ def _bases(arms: Sequence[Arm], catalog: Catalog) -> Mapping[str, Mapping[Settin
 
 
 def _label(
-    arm: Arm, differing: Sequence[Setting], bases: Mapping[str, Mapping[Setting, Any]] | None
+    arm: Arm,
+    differing: Sequence[Setting],
+    bases: Mapping[str, Mapping[Setting, Any]] | None,
+    *,
+    unset: bool,
 ) -> str:
+    """Name an arm by what differs; `unset`: also by what its preset leaves to task and method."""
     settings = {name: _settings(arm).get(name, ABSENT) for name in differing}
     if bases is not None:
         base = bases[arm.preset]
@@ -92,10 +109,15 @@ def _label(
         departs = {
             name: value
             for name, value in settings.items()
-            if value != base.get(name, ABSENT) or (name[0] == "slot" and not several)
+            if (name[0] == "slot" and not several) or _departs(value, base.get(name, ABSENT), unset)
         }
         return " ".join([arm.method, *([arm.preset] if several else []), *_spelt(departs)])
     return " ".join([arm.method, *_spelt(settings)])
+
+
+def _departs(value: Any, usual: Any, unset: bool) -> bool:
+    """Whether a value is another than the preset's; `unset`: also where either is left open."""
+    return bool(value != usual and (unset or (value is not None and usual is not None)))
 
 
 def _alone(arm: Arm, catalog: Catalog) -> str:
