@@ -24,10 +24,11 @@ from torch.distributions import Categorical
 from rlvit.config import resolve
 from rlvit_glimpse.actions import MultiCategorical
 from rlvit_glimpse.agents import make_network, make_rules
-from rlvit_glimpse.config import PRESETS, VARIANTS, GlimpseConfig
+from rlvit_glimpse.config import GlimpseConfig
 from rlvit_glimpse.game import Action, GlimpseGames, Rules
 from rlvit_glimpse.gym_face import GlimpseVectorEnv
 from rlvit_glimpse.networks import GlimpseNetwork
+from rlvit_glimpse.presets import PRESETS, VARIANTS
 from rlvit_glimpse.rollouts import Episodes, play
 from rlvit_glimpse.update import update
 

@@ -8,7 +8,8 @@ from typing import Any
 from rlvit.config import to_flag
 from rlvit.errors import UsageProblem
 from rlvit.specs import TaskSpec
-from rlvit_glimpse.config import VARIANTS, GlimpseConfig
+from rlvit_glimpse.config import GlimpseConfig
+from rlvit_glimpse.presets import VARIANTS
 
 WINDOW = 8  # pixels a side, of images of 16 to 64
 SHARE = 8  # of larger images a window's side is this part

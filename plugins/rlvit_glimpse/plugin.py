@@ -17,7 +17,8 @@ MEASURED = "updates"
 @hookimpl
 def rlvit_methods() -> Sequence[MethodSpec]:
     """Offer the method."""
-    from rlvit_glimpse.config import PRESETS, GlimpseConfig
+    from rlvit_glimpse.config import GlimpseConfig
+    from rlvit_glimpse.presets import PRESETS
 
     def train(context: Any, config: Any) -> None:
         from rlvit_glimpse.experiment import train
