@@ -54,7 +54,8 @@ def test_every_name_is_offered_with_its_source() -> None:
     assert list(specs) == [*GRID_MODELS, *ARCHITECTURES]
     assert specs["deit_base_patch16_224"].cite == "Touvron et al. 2021, DeiT"
     assert specs["deit3_base_patch16_224"].cite == "Touvron et al. 2022, DeiT III"
-    assert all(spec.provides == {"images", "tokens", "cls", "attention"} for spec in specs.values())
+    shown = {"images", "tokens", "cls", "attention", "attended", "received"}
+    assert all(spec.provides == shown for spec in specs.values())
     assert source("flexivit_small") == "Beyer et al. 2023, FlexiViT"
 
 
