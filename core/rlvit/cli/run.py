@@ -393,7 +393,8 @@ def _show_plan(plan: Plan, stages: list[tuple[str, str, str]]) -> None:
     click.echo(f"protocol {plan.protocol.name}: {plan.protocol.summary}")
     for setting, number in plan.protocol.settings.items():
         click.echo(f"  {setting} = {json.dumps(number)}")
-    click.echo("parts " + ", ".join(f"{slot} {name}" for slot, name in plan.slots.items()))
+    if plan.slots:
+        click.echo("parts " + ", ".join(f"{slot} {name}" for slot, name in plan.slots.items()))
     click.echo(f"configuration (fingerprint {plan.fingerprint[:12]})")
     for field, value in flat(plan.config).items():
         click.echo(f"  {field} = {json.dumps(value)}")
