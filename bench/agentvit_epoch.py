@@ -29,7 +29,7 @@ from rlvit_agentvit.experiment import assemble, made_backbone
 from rlvit_agentvit.learning import TdLearner, state_of
 from rlvit_agentvit.network import HIDDEN
 from rlvit_agentvit.simple_vit import MEAN, STD
-from rlvit_agentvit.training import SHIFT, Trainer
+from rlvit_agentvit.training import Trainer
 
 BATCH, SIDE, CLASSES, KEPT = 128, 32, 10, 30
 PATCHES, PATCH = 64, 4  # of an image; pixels a side
@@ -218,7 +218,7 @@ class Straightforward:
     def step(self, kind: Kind, images: Tensor, labels: Tensor) -> None:
         """Train on a batch in an iteration of the given kind."""
         draws = torch.Generator().manual_seed(self.steps)
-        images = augment.flip(augment.shifted(images, draws, SIDE // SHIFT), draws)
+        images = augment.small_images(images, draws, "shift-flip")
         state = self.vit.state(images)  # [B, N]
         if kind == "random":
             scores = torch.rand(PATCHES, device=images.device)

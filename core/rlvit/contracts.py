@@ -231,6 +231,14 @@ class Measurement:
     spread: float | None = None  # sample standard deviation
     step: int | None = None  # training steps behind it; known once it is recorded
 
+    @classmethod
+    def of(cls, metric: str, values: NDArray[np.float64]) -> Measurement:
+        """Return the mean of items' values [S], and their spread unless there is but one."""
+        spread = float(values.std(ddof=1)) if len(values) > 1 else None
+        if len(values) > 1 and bool((values == values[0]).all()):
+            spread = 0.0  # not the rounding error of a mean of equal values
+        return cls(metric, float(values.mean()), len(values), spread)
+
 
 @dataclass(frozen=True)
 class Artifact:

@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+Z_95 = NormalDist().inv_cdf(0.975)
+
+
+def wilson_interval(share: Any, n: int, z: float = Z_95) -> tuple[Any, Any]:
+    """Return the ends of the interval of shares of `n` trials, such as an accuracy.
+
+    Source: Wilson 1927, "Probable Inference, the Law of Succession, and Statistical Inference".
+
+    Args:
+        share: of successes, a number or an array of them.
+        n: trials, 1 at least.
+        z: quantile of the normal distribution; by default that of 95 % in the middle.
+    """
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low, high = np.minimum(share, centre - reach), np.maximum(share, centre + reach)
+    return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
 def weighted_scores(

@@ -137,8 +137,7 @@ def _measure(context: RunContext, name: str, vit: PrunedVit, step: int) -> None:
     context.say(f"the trained network with the masks {name!r}:")
     table = context.examine(vit).table
     right = 100.0 * table["correct"]
-    spread = float(right.std(ddof=1)) if len(right) > 1 else None
-    found = [Measurement(f"masks/{name}", float(right.mean()), len(right), spread)]
+    found = [Measurement.of(f"masks/{name}", right)]
     if table["kept"].shape[1]:
         kept = table["kept"][:, -1]
         found.append(Measurement(f"masks/{name}_kept", float(kept.mean()), len(kept)))

@@ -15,6 +15,7 @@ from rlvit.contracts import ImageShape, Measurement, RunContext, TokenBackbone
 from rlvit.errors import RlvitError
 from rlvit.nn.compute import dense_macs
 from rlvit.nn.pruning import PrunedVit
+from rlvit.nn.weights import plain
 from rlvit_agentvit.comparison import compare, rules
 from rlvit_agentvit.config import AgentvitConfig
 from rlvit_agentvit.selector import PatchAgent
@@ -109,11 +110,10 @@ def cost_of_training(trainer: Trainer) -> list[Measurement]:
     spent = sum(row["gmacs"] for row in rows)
     dense = 3 * dense_macs(trainer.vit.backbone.shape) * trainer.images.count * epochs / 1e9
     seconds = np.array([row["seconds"] for row in rows])
-    spread = float(seconds.std(ddof=1)) if epochs > 1 else None
     found = [
         Measurement("train/gmacs", spent / epochs, epochs),
         Measurement("train/macs_saved", 100 * (1 - spent / dense), epochs),
-        Measurement("train/epoch_seconds", float(seconds.mean()), epochs, spread),
+        Measurement.of("train/epoch_seconds", seconds),
     ]
     target = trainer.config.target_accuracy
     if target is not None:
@@ -130,11 +130,11 @@ def keep_model(context: RunContext, vit: PrunedVit, step: int) -> None:
     """Keep network and agent as they are in the end, for other runs."""
 
     def build(folder: Path) -> None:
-        save_file(_plain(vit.backbone.module.state_dict()), folder / "backbone.safetensors")
+        save_file(plain(vit.backbone.module.state_dict()), folder / "backbone.safetensors")
         shape = vars(vit.backbone.shape) | {"heads": vit.backbone.heads, "grid": vit.backbone.grid}
         (folder / "architecture.json").write_text(json.dumps(shape))
         if isinstance(vit.selector, PatchAgent):
-            save_file(_plain(vit.selector.state()["network"]), folder / "agent.safetensors")
+            save_file(plain(vit.selector.state()["network"]), folder / "agent.safetensors")
 
     inputs = {"selector": context.part("selector").name, "seed": context.seed, "step": step}
     context.keep("model", inputs, build)
@@ -142,8 +142,3 @@ def keep_model(context: RunContext, vit: PrunedVit, step: int) -> None:
 
 def _save(folder: Path, history: Mapping[str, Any]) -> None:
     np.savez_compressed(folder / "history.npz", allow_pickle=False, **history)
-
-
-def _plain(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return tensors as files hold them: on the CPU, in rows, sharing nothing."""
-    return {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}

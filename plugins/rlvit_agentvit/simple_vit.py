@@ -22,6 +22,7 @@ from rlvit.errors import UsageProblem
 from rlvit.nn.compute import VitShape
 from rlvit.nn.patches import patchify
 from rlvit.nn.positions import sincos_2d
+from rlvit.nn.randomness import drawing_from
 from rlvit.nn.transformer import Block
 
 CHANNELS = 3
@@ -135,9 +136,7 @@ def make(
     """
     sizes = {**defaults, **shape.sizes}
     sizes_of_net = shape_of(sizes, shape)
-    seed = int(torch.randint(2**63 - 1, (), generator=generator))
-    with torch.random.fork_rng(devices=[]):  # torch's layers draw from the global generator
-        torch.default_generator.manual_seed(seed)
+    with drawing_from(generator):
         module = SimpleVit(sizes_of_net, sizes["heads"], sizes["patch_size"])
     if weights not in (None, "none"):
         _load(module, Path(str(weights)).expanduser())

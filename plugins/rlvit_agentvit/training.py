@@ -17,6 +17,7 @@ from rlvit.nn import augment
 from rlvit.nn.compute import vit_macs
 from rlvit.nn.optimisers import adamw
 from rlvit.nn.pruning import PrunedVit
+from rlvit.nn.randomness import on_device
 from rlvit.nn.training_images import TrainingImages
 from rlvit.rl.schedules import exponential, warmup_cosine
 from rlvit_agentvit.config import SHARE_OF_RUN, AgentvitConfig
@@ -25,7 +26,6 @@ from rlvit_agentvit.selector import PatchAgent
 from rlvit_agentvit.tally import NAN, Tally
 from rlvit_agentvit.validation import Validation
 
-SHIFT = 8  # images are moved by up to an eighth of their side
 LONGEST_WARMUP = 0.2  # of all iterations
 FIRST = (0,)  # the selection is made before the first block
 
@@ -109,7 +109,7 @@ class Trainer:
         """Train the network on a batch; pay the agent if it is time. Returns the loss."""
         draws = self.context.torch_generator(f"train/{self.iteration}")
         self.iteration += 1
-        images = self.augmented(images, draws)
+        images = augment.small_images(images, draws, self.config.augment or "none")  # nb 12
         due = self.decide_how(draws)
         walk = self.vit.walk(images)
         logits = walk.logits[:, self.vit.targets]  # [B, C]
@@ -161,13 +161,6 @@ class Trainer:
         lr = warmup_cosine(self.iteration, warmup, self.total + 1, self.config.lr)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
-
-    def augmented(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        """Move and mirror images [B, 3, S, S] at random (nb 12)."""
-        if self.config.augment == "none":
-            return images
-        images = augment.shifted(images, draws, images.shape[-1] // SHIFT)
-        return images if self.config.augment == "shift" else augment.flip(images, draws)
 
     def end_epoch(self, number: int) -> None:
         """Validate, put the epoch on record and begin the next."""
@@ -237,11 +230,3 @@ class Trainer:
         self.losses.restore(state["losses"], self.context.device)
         self.tally.restore(state["tally"])
         self.rows, self.logged = state["rows"], state["logged"]
-
-
-def on_device(draws: torch.Generator, device: torch.device) -> torch.Generator:
-    """Return a generator on the device that depends on the CPU one, which moves on."""
-    if device.type == "cpu":
-        return draws
-    seed = int(torch.randint(2**62, (), generator=draws))
-    return torch.Generator(device).manual_seed(seed)

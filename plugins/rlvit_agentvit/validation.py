@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +11,7 @@ from torch.nn import functional
 from rlvit.contracts import RunContext
 from rlvit.errors import UnknownName
 from rlvit.nn.pruning import PrunedVit
-from rlvit.nn.training_images import TrainingImages
+from rlvit.nn.training_images import TrainingImages, in_order
 from rlvit.scores import weighted_scores
 
 SPLIT = "val"
@@ -67,10 +66,3 @@ class Validation:
             columns["loss"].append(functional.cross_entropy(logits, labels, reduction="none"))
             columns["kept"].append(kept)
         return {name: torch.cat(parts).cpu() for name, parts in columns.items()}
-
-
-def in_order(count: int, batch: int) -> list[Any]:
-    """Return the indices of all images in their order, by the batch."""
-    import numpy as np
-
-    return [np.arange(start, min(start + batch, count)) for start in range(0, count, batch)]

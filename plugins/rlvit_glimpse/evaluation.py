@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlvit.contracts import Measurement, Prediction, RunContext
+from rlvit.nn.randomness import on_device
 from rlvit_glimpse.agents import make_rules
 from rlvit_glimpse.config import GlimpseConfig
 from rlvit_glimpse.game import GlimpseGames, Rules
@@ -210,24 +211,18 @@ def game_of(context: RunContext, config: GlimpseConfig, size: int) -> GlimpseGam
 
 def _results(mode: str, found: Score) -> list[Measurement]:
     count = len(found.right)
-    lengths, seen = found.lengths.double(), 100 * found.seen.double()
     return [
         _share(f"look/{mode}", found.right),
-        Measurement(f"look/{mode}_glimpses", float(lengths.mean()), count, float(lengths.std())),
-        Measurement(f"look/{mode}_seen", float(seen.mean()), count, float(seen.std())),
+        _mean(f"look/{mode}_glimpses", found.lengths),
+        _mean(f"look/{mode}_seen", 100 * found.seen),
         Measurement(f"look/{mode}_ece", 100 * found.calibration_error, count),
         _share(f"look/{mode}_undecided", found.undecided),
     ]
 
 
 def _share(metric: str, of: Tensor) -> Measurement:
-    values = 100 * of.double()
-    return Measurement(metric, float(values.mean()), len(values), float(values.std()))
+    return _mean(metric, 100 * of.double())
 
 
-def on_device(draws: torch.Generator, device: torch.device) -> torch.Generator:
-    """Return a generator on the device that depends on the CPU one, which moves on."""
-    if device.type == "cpu":
-        return draws
-    seed = int(torch.randint(2**62, (), generator=draws))
-    return torch.Generator(device).manual_seed(seed)
+def _mean(metric: str, of: Tensor) -> Measurement:
+    return Measurement.of(metric, of.double().cpu().numpy())

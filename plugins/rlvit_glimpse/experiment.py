@@ -13,15 +13,15 @@ from torch import Tensor
 from rlvit.contracts import RunContext, State
 from rlvit.errors import UnknownName
 from rlvit.nn import augment
+from rlvit.nn.randomness import on_device
 from rlvit.nn.training_images import TrainingImages
+from rlvit.nn.weights import plain
 from rlvit_glimpse.agents import make_network, make_rules
 from rlvit_glimpse.config import GlimpseConfig
 from rlvit_glimpse.evaluation import measure, score
 from rlvit_glimpse.game import GlimpseGames
 from rlvit_glimpse.rollouts import Episodes, play
 from rlvit_glimpse.update import update
-
-SHIFT = 8  # images are moved by up to an eighth of their side
 
 
 def train(context: RunContext, config: GlimpseConfig) -> None:
@@ -112,10 +112,7 @@ class Agent:
         """Play a game on each of the next training images."""
         config, games = self.config, self.config.games or 1
         images, labels = next(iter(self.images.batches([self.next_images(games)])))
-        if config.augment != "none":
-            images = augment.shifted(images, draws, self.size // SHIFT)
-        if config.augment == "shift-flip":
-            images = augment.flip(images, draws)
+        images = augment.small_images(images, draws, config.augment)
         remember = config.fault_memory and config.variant != "hybrid-vit"  # whose update has none
         return play(
             self.game, self.network, config, images, labels, on_device(draws, self.context.device),
@@ -184,16 +181,3 @@ class Agent:
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps, self.rollouts = state["steps"], state["rollouts"]
         self.minibatches, self.rows = state["minibatches"], state["rows"]
-
-
-def on_device(draws: torch.Generator, device: torch.device) -> torch.Generator:
-    """Return a generator on the device that depends on the CPU one, which moves on."""
-    if device.type == "cpu":
-        return draws
-    seed = int(torch.randint(2**62, (), generator=draws))
-    return torch.Generator(device).manual_seed(seed)
-
-
-def plain(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors as files hold them: on the CPU, in rows, sharing nothing."""
-    return {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}

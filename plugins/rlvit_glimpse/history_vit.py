@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rlvit.nn.compute import VitShape, block_macs, mlp_macs
+from rlvit.nn.randomness import drawing_from
 from rlvit.nn.transformer import LAYER_NORM_EPS, Block
-from rlvit_glimpse.networks import PLACE, GlimpseNetwork, Heads, Memory, drawing_from
+from rlvit_glimpse.networks import PLACE, GlimpseNetwork, Heads, Memory
 
 OCTAVES = 4.0  # of zoom, that count as much as the frame's side
 INIT_STD = 0.02  # of the tokens that are learned

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from rlvit.nn.compute import mlp_macs
+from rlvit.nn.randomness import drawing_from
 
 Memory = dict[str, Tensor]  # every tensor begins with the games, so rows of games can be selected
 PLACE = 3  # numbers that say where a glimpse is: centre y, centre x, log2(side / window)
@@ -169,16 +169,6 @@ class GlimpseNetwork(nn.Module, ABC):
             out, memory = self._advance(now, memory)
             features.append(out)
         return torch.cat(features)
-
-
-@contextmanager
-def drawing_from(generator: torch.Generator) -> Iterator[None]:
-    """Let torch's own initialisations draw from `generator`; the global one is left as it was."""
-    device = generator.device
-    seed = int(torch.randint(2**63 - 1, (), generator=generator, device=device))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield
 
 
 class RecurrentNet(GlimpseNetwork):

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from rlvit.contracts import RunContext
+from rlvit.scores import wilson_interval
 from rlvit_glimpse.config import GlimpseConfig
 from rlvit_glimpse.evaluation import Looks
 from rlvit_glimpse.figures import draw_by_glimpses, draw_curves, draw_gaze
@@ -69,17 +70,9 @@ def _draw_steps(folder: Path, looks: Looks, title: str) -> None:
     right = looks.greedy.by_step.double().mean(0).cpu().numpy()  # [T]
     lengths, count = looks.greedy.lengths, len(looks.labels)
     share = [float((lengths > step).double().mean()) for step in range(len(right))]
-    low, high = wilson(right, count)
+    low, high = wilson_interval(right, count)
     controls = {name: value / 100 for name, value in looks.controls.items()}
     draw_by_glimpses(folder, right, np.array(share), (low, high), controls, title)
-
-
-def wilson(share: NDArray[Any], count: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the ends of the 95 % interval of shares of so many (Wilson 1927)."""
-    z = 1.959964
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
-    return np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
 
 
 def gaze(

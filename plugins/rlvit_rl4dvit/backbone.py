@@ -18,6 +18,7 @@ from rlvit.nn import augment
 from rlvit.nn.optimisers import adamw
 from rlvit.nn.ragged import whole
 from rlvit.nn.walk import run_block
+from rlvit.nn.weights import plain
 from rlvit.rl.schedules import warmup_cosine
 from rlvit_rl4dvit.config import Rl4dvitConfig
 from rlvit_rl4dvit.images import augmented, training_batches
@@ -80,8 +81,7 @@ def _trained(context: RunContext, config: Rl4dvitConfig) -> TokenBackbone:
     def build(folder: Path) -> None:
         backbone.module.to(context.device)
         fit(context, config, backbone)
-        state = {n: t.detach().cpu().contiguous() for n, t in backbone.module.state_dict().items()}
-        save_file(state, folder / "backbone.safetensors")
+        save_file(plain(backbone.module.state_dict()), folder / "backbone.safetensors")
 
     def inputs() -> dict[str, Any]:
         return {

@@ -123,7 +123,7 @@ def compared(pruned: Table, dense: Table) -> list[Measurement]:
     measured = []
     for column, metric in (("correct", "eval/gain"), ("correct_task", "eval/gain_task")):
         gain = 100 * (pruned[column].astype(float) - dense[column].astype(float))
-        measured.append(Measurement(metric, gain.mean(), len(gain), _spread(gain)))
+        measured.append(Measurement.of(metric, gain))
     saved = 100 * (1 - pruned["macs"].mean() / dense["macs"].mean())
     measured.append(Measurement("eval/macs_saved", saved, len(pruned["macs"])))
     kept, sure = pruned["kept"][:, -1].astype(float), dense["confidence"].astype(float)
@@ -131,11 +131,6 @@ def compared(pruned: Table, dense: Table) -> list[Measurement]:
         rank = np.corrcoef(_ranks(kept), _ranks(sure))[0, 1]
         measured.append(Measurement("eval/kept_by_confidence", float(rank), len(kept)))
     return measured
-
-
-def _spread(values: NDArray[Any]) -> float | None:
-    """Return the sample standard deviation, None of a single value."""
-    return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def _ranks(values: NDArray[Any]) -> NDArray[Any]:

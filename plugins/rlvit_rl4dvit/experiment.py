@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from rlvit.contracts import Measurement, RunContext, Selector, State
 from rlvit.errors import RlvitError
 from rlvit.nn.pruning import PrunedVit
+from rlvit.nn.weights import plain
 from rlvit_rl4dvit.backbone import prepared_backbone, targets_of
 from rlvit_rl4dvit.budget import calibrate, control_rates, wanted_patches
 from rlvit_rl4dvit.config import Rl4dvitConfig
@@ -106,11 +107,11 @@ def keep_model(context: RunContext, config: Rl4dvitConfig, vit: PrunedVit, step:
 
     def build(folder: Path) -> None:
         (folder / "architecture.json").write_text(json.dumps(architecture(vit.backbone)))
-        save_file(_plain(vit.backbone.module.state_dict()), folder / "backbone.safetensors")
+        save_file(plain(vit.backbone.module.state_dict()), folder / "backbone.safetensors")
         if isinstance(vit.selector, TokenAgents):
             state: State = vit.selector.state()
             threshold = {"threshold": torch.tensor(state["threshold"])}
-            save_file({**_plain(state["actor"]), **threshold}, folder / "agents.safetensors")
+            save_file({**plain(state["actor"]), **threshold}, folder / "agents.safetensors")
 
     inputs = {
         "weights": vit.backbone.sha256,
@@ -120,8 +121,3 @@ def keep_model(context: RunContext, config: Rl4dvitConfig, vit: PrunedVit, step:
         "rates": list(vit.rates),
     }
     context.keep("model", inputs, build)
-
-
-def _plain(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return tensors as files hold them: on the CPU, in rows, sharing nothing."""
-    return {name: t.detach().cpu().contiguous().clone() for name, t in state.items()}

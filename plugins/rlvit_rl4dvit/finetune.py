@@ -10,10 +10,11 @@ from torch.nn import functional
 from rlvit.contracts import RunContext, State
 from rlvit.nn.optimisers import adamw
 from rlvit.nn.pruning import PrunedVit
+from rlvit.nn.randomness import on_device
 from rlvit.rl.schedules import warmup_cosine
 from rlvit_rl4dvit.backbone import smoothed
 from rlvit_rl4dvit.config import Rl4dvitConfig
-from rlvit_rl4dvit.images import device_generator, training_batches
+from rlvit_rl4dvit.images import training_batches
 
 LONGEST_WARMUP = 0.2  # of all steps: one epoch cannot warm up for five
 
@@ -65,7 +66,7 @@ def finetune(
     )
     since, seen = time.perf_counter(), 0
     for done, (images, labels, draws) in enumerate(batches, start=begun + 1):
-        vit.generator = device_generator(draws, context.device)
+        vit.generator = on_device(draws, context.device)
         for group in optimiser.param_groups:
             group["lr"] = warmup_cosine(done - 1, warmup, steps, config.finetune_lr)
         walk = vit.walk(images)

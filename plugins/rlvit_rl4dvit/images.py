@@ -81,11 +81,3 @@ def augmented(
         return images, targets
     images = augment.erase(images, draws)
     return augment.mix(images, targets, draws, config.mixup, config.cutmix)
-
-
-def device_generator(draws: torch.Generator, device: torch.device) -> torch.Generator:
-    """Return a generator on the device that depends on the CPU one, which moves on."""
-    if device.type == "cpu":
-        return draws
-    seed = int(torch.randint(2**62, (1,), generator=draws))
-    return torch.Generator(device).manual_seed(seed)

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from rlvit.contracts import RunContext, State
 from rlvit.nn.pruning import PrunedVit, Walk
+from rlvit.nn.randomness import on_device
 from rlvit.rl.schedules import linear
 from rlvit_rl4dvit.agents import Critic
 from rlvit_rl4dvit.budget import equivalent_patches
 from rlvit_rl4dvit.config import Rl4dvitConfig
-from rlvit_rl4dvit.images import device_generator, training_batches
+from rlvit_rl4dvit.images import training_batches
 from rlvit_rl4dvit.mappo import MappoSettings, make_optimiser, pack, update
 from rlvit_rl4dvit.rewards import gated_reward, keep_ratio_reward, team_reward, ungated_reward
 from rlvit_rl4dvit.selector import TokenAgents
@@ -80,7 +81,7 @@ def learn(
     )
     since, seen, done = time.perf_counter(), 0, begun
     for done, (images, labels, draws) in enumerate(batches, start=begun + 1):
-        vit.generator = device_generator(draws, context.device)
+        vit.generator = on_device(draws, context.device)
         alpha = config.alpha if target is None else target.alpha
         with torch.no_grad():
             walk = explore(agents, vit, images, config.samples_per_image)

@@ -139,7 +139,7 @@ def _measurements(table: Mapping[str, NDArray[Any]], *, gathers: bool) -> list[M
     if table["kept"].shape[1]:  # else there was no decision
         values["eval/kept"] = table["kept"][:, -1].astype(np.float64)
     found = [
-        _statistics(metric, of_images) for metric, of_images in values.items() if len(of_images)
+        Measurement.of(metric, of_images) for metric, of_images in values.items() if len(of_images)
     ]
     return [*found, Measurement("eval/masked", 0.0 if gathers else 1.0, len(every))]
 
@@ -149,11 +149,3 @@ def _class_means(table: Mapping[str, NDArray[Any]], classes: int) -> list[Measur
     names = ("eval/precision", "eval/recall", "eval/f1")
     count = len(table["label"])
     return [Measurement(name, score, count) for name, score in zip(names, scores, strict=True)]
-
-
-def _statistics(metric: str, values: NDArray[np.float64]) -> Measurement:
-    """Return the mean, and the sample standard deviation unless there is but one value."""
-    spread = float(values.std(ddof=1)) if len(values) > 1 else None
-    if len(values) > 1 and bool((values == values[0]).all()):
-        spread = 0.0  # not the rounding error of a mean of equal values
-    return Measurement(metric, float(values.mean()), len(values), spread)

@@ -12,6 +12,7 @@ from torch import nn
 from rlvit.contracts import ImageShape
 from rlvit.errors import RlvitError, UsageProblem
 from rlvit.nn.compute import VitShape
+from rlvit.nn.randomness import drawing_from
 from rlvit.nn.vision import import_timm
 from rlvit_timm import weights as stored
 from rlvit_timm.backbone import TimmBackbone, vit_shape
@@ -56,9 +57,7 @@ def shape_of(name: str, shape: ImageShape) -> VitShape:
 
 def _random(name: str, generator: torch.Generator, shape: ImageShape) -> nn.Module:
     """Draw the weights; timm only knows torch's global generator, so that is lent and restored."""
-    seed = int(torch.randint(2**63 - 1, (), generator=generator, device=generator.device))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with drawing_from(generator):
         return _build(name, shape.size, shape.classes)
 
 

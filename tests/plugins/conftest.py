@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from rlvit.cli import session
+from rlvit.cli.main import invoke
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,29 @@ def home(unbroken: Finished, tmp_path: Path) -> Path:
     """A home without runs that has the frames and the autoencoder of the tiny options."""
     shutil.copytree(unbroken.home / "runs" / "shared", tmp_path / "home" / "runs" / "shared")
     return tmp_path / "home"
+
+
+@pytest.fixture
+def dry_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Any, str], Callable[..., tuple[int, str, str]]]:
+    """Of a catalogue and a method: `rlvit run --plugin METHOD ... --dry-run` as a function.
+
+    It returns the exit code, what was printed, and the errors.
+    """
+
+    def of(catalog: Any, method: str) -> Callable[..., tuple[int, str, str]]:
+        monkeypatch.setattr(session, "load_catalog", lambda: catalog)
+        monkeypatch.chdir(tmp_path)
+
+        def run(*given: str) -> tuple[int, str, str]:
+            home = tmp_path / "home"
+            usual = ("--home", str(home), "run", "--plugin", method, "--device", "cpu")
+            code = invoke([*usual, *given, "--dry-run"])
+            found = capsys.readouterr()
+            assert not home.exists()
+            return code, found.out, found.err
+
+        return run
+
+    return of

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+SHIFT = 8  # small images are moved by up to this part of their side
+
 
 def flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each of `images` [B, C, H, W] left to right with probability 1/2."""
@@ -30,6 +32,18 @@ def shifted(images: Tensor, generator: torch.Generator, padding: int) -> Tensor:
     flat = (rows[:, :, None] * (width + 2 * padding) + columns[:, None]).view(batch, 1, -1)
     chosen = padded.flatten(2).gather(2, flat.expand(batch, channels, -1))
     return chosen.view(images.shape)
+
+
+def small_images(images: Tensor, generator: torch.Generator, how: str) -> Tensor:
+    """Change `images` [B, C, H, W] as small ones usually are.
+
+    `how` is "none", "shift" (by up to an eighth of the side, 4 of 32 pixels) or "shift-flip"
+    (mirrored at even odds, too).
+    """
+    if how == "none":
+        return images
+    images = shifted(images, generator, images.shape[-1] // SHIFT)
+    return flip(images, generator) if how == "shift-flip" else images
 
 
 def resized_crop(

@@ -35,10 +35,7 @@ class TrainingImages:
     def _all(self) -> Tensor:
         shape = (self.count, 3, self._size, self._size)
         images = torch.empty(shape, dtype=torch.uint8, device=self._device)
-        order = [
-            np.arange(start, min(start + CHUNK, self.count))
-            for start in range(0, self.count, CHUNK)
-        ]
+        order = in_order(self.count, CHUNK)
         for numbers, batch in zip(order, self._split.batches(order, self._size), strict=True):
             images[int(numbers[0]) : int(numbers[-1]) + 1] = batch.to(self._device)
         return images
@@ -53,3 +50,8 @@ class TrainingImages:
         for numbers in order:
             chosen = torch.from_numpy(numbers).to(self._device)
             yield self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
+
+
+def in_order(count: int, size: int) -> list[NDArray[np.int64]]:
+    """Return the indices of all images in their order, so many at a time."""
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]

@@ -45,6 +45,7 @@ from rlvit.report.resampling import (
     tasks_of,
 )
 from rlvit.report.significance import holm, permutation_test, sign_flip_test
+from rlvit.scores import wilson_interval
 
 __all__ = [
     "FEWEST",
@@ -296,9 +297,8 @@ def wilson(successes: float, n: int, level: float = 0.95) -> Interval:
     if not 0 <= successes <= n:
         raise ValueError(f"{successes} successes in {n} trials: expected 0 to {n}")
     share, z = successes / n, -NormalDist().inv_cdf(tail(level))
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(share, min(share, centre - reach), max(share, centre + reach))
+    low, high = wilson_interval(share, n, z)
+    return Interval(share, float(low), float(high))
 
 
 def probability_of_improvement(

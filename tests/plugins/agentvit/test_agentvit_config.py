@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rlvit.cli import session
-from rlvit.cli.main import invoke
 from rlvit.config import flat, options, resolve
 from rlvit.errors import UsageProblem
 from rlvit.specs import PRESET_NAMES
@@ -84,24 +81,10 @@ def catalog(tiny_agent: Any) -> Any:
 
 
 @pytest.fixture
-def program(
-    catalog: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Program:
+def program(catalog: Any, dry_run: Any) -> Program:
     """`rlvit run --plugin agentvit ... --dry-run`: exit code, what it prints, its errors."""
-    monkeypatch.setattr(session, "load_catalog", lambda: catalog)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*given: str) -> tuple[int, str, str]:
-        usual = ("--home", str(tmp_path / "home"), "run", "--plugin", "agentvit", "--device", "cpu")
-        code = invoke([*usual, *given, "--dry-run"])
-        found = capsys.readouterr()
-        assert not (tmp_path / "home").exists()
-        return code, found.out, found.err
-
-    return run
+    found: Program = dry_run(catalog, "agentvit")
+    return found
 
 
 @pytest.mark.parametrize("preset", PRESET_NAMES)

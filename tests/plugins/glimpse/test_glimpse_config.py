@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from rlvit.cli import session
-from rlvit.cli.main import invoke
 from rlvit.config import options
 from rlvit.errors import UsageProblem
 from rlvit.specs import PRESET_NAMES
@@ -118,24 +116,10 @@ def catalog(tiny_glimpse: Any) -> Any:
 
 
 @pytest.fixture
-def program(
-    catalog: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> Program:
+def program(catalog: Any, dry_run: Any) -> Program:
     """`rlvit run --plugin glimpse ... --dry-run`: exit code, what it prints, its errors."""
-    monkeypatch.setattr(session, "load_catalog", lambda: catalog)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*given: str) -> tuple[int, str, str]:
-        usual = ("--home", str(tmp_path / "home"), "run", "--plugin", "glimpse", "--device", "cpu")
-        code = invoke([*usual, *given, "--dry-run"])
-        found = capsys.readouterr()
-        assert not (tmp_path / "home").exists()
-        return code, found.out, found.err
-
-    return run
+    found: Program = dry_run(catalog, "glimpse")
+    return found
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rlvit.scores import wilson_interval
 from rlvit_glimpse import pictures
-from rlvit_glimpse.pictures import columns_of, gaze, wilson
+from rlvit_glimpse.pictures import columns_of, gaze
 
 
 def test_wilsons_interval_is_that_by_hand() -> None:
-    low, high = wilson(np.array([0.0, 0.5, 1.0]), 10)
+    low, high = wilson_interval(np.array([0.0, 0.5, 1.0]), 10)
     z2 = 1.959964**2
     assert low[0] == pytest.approx(0, abs=1e-12)
     assert high[0] == pytest.approx(z2 / (10 + z2))
