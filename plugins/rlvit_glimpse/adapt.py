@@ -65,4 +65,6 @@ def adapt(config: GlimpseConfig, task: TaskSpec, parts: Mapping[str, Any]) -> Gl
     found |= {name: False for name, variants in FAULTS.items() if config.variant not in variants}
     if config.variant in WITH_MOVES:
         found["place"] = None
+    if config.variant != "hybrid-vit":
+        found |= {"at_limit": None, "answer_chance": None}
     return config.model_copy(update=found)

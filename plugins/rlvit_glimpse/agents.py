@@ -31,6 +31,7 @@ def make_rules(config: GlimpseConfig, size: int) -> Rules:
         start=config.start or "uniform",
         reward_right=config.reward_right,
         novelty=config.novelty or 0.0,
+        novelty_of=config.novelty_of,
         step_pixels=max(1, round(size * config.step_share)),
         zooms=tuple(zoom for zoom in ZOOMS if zoom * config.window <= size),
         zoom_max=size / config.window,  # from the whole image down to the window, as vit_rl.py
@@ -70,6 +71,7 @@ def make_network(
             spread=config.place != "deterministic",
             memory_tokens=config.memory_tokens,
             segment=config.segment,
+            answer_chance=config.answer_chance,
             generator=draws,
         )
     conv = (

@@ -77,6 +77,14 @@ class GlimpseConfig(MethodConfig):
         group=GAME,
         ge=0,
     )
+    novelty_of: Literal["pixels", "detail"] = setting(
+        "pixels",
+        help="What is new: pixels in no view before, or detail: pixels seen more finely than "
+        "before (a view z times as wide as the window counts 1 / z).",
+        unit="-",
+        source="greedy-map file: pixels (detail: rlvit)",
+        group=GAME,
+    )
     epsilon: float | None = setting(
         None,
         help="Chance that a whole action is random while learning; its log-probability is that of "
@@ -86,6 +94,14 @@ class GlimpseConfig(MethodConfig):
         group=GAME,
         ge=0,
         lt=1,
+    )
+    at_limit: Literal["cut", "answer"] | None = setting(
+        None,
+        help="What becomes of a game of hybrid-vit that is not answered within --max-steps: it is "
+        "cut off and earns nothing, or its last glimpse answers.",
+        unit="-",
+        source="vit_rl.py: cut (answer: rlvit)",
+        group=GAME,
     )
     foveation: int = setting(
         0,
@@ -162,6 +178,15 @@ class GlimpseConfig(MethodConfig):
         unit="-",
         source="text: deterministic",
         group=NETWORK,
+    )
+    answer_chance: float | None = setting(
+        None,
+        help="Chance that hybrid-vit answers after a glimpse, before it has learnt anything.",
+        unit="-",
+        source="vit_rl.py: a layer's usual initialisation, so about a half",
+        group=NETWORK,
+        gt=0,
+        lt=1,
     )
     place_std: float = setting(
         0.15,
@@ -278,6 +303,14 @@ class GlimpseConfig(MethodConfig):
         source="Mnih et al. 2014, section 3 (hybrid loss); 0: the files'",
         group=LEARN,
         ge=0,
+    )
+    supervised_at: Literal["last", "every"] = setting(
+        "last",
+        help="Glimpses after which the supervised term asks for the class: a game's last, or every "
+        "one, of which it is then the mean.",
+        unit="-",
+        source="Mnih et al. 2014, section 3 (every: rlvit)",
+        group=LEARN,
     )
     class_counts: Literal["always", "when-read"] = setting(
         "always",

@@ -15,6 +15,7 @@ from torch import Tensor
 from rlvit.errors import UsageProblem
 from rlvit_glimpse.view import (
     COLOURS,
+    Detail,
     PixelTables,
     Seen,
     Views,
@@ -42,7 +43,10 @@ class Rules:
     answer: Literal["last-step", "any-time", "decision"] = "last-step"
     start: Literal["uniform", "centre"] = "uniform"
     reward_right: float = 1.0
-    novelty: float = 0.0  # paid times the newly seen share of the image, each step
+    novelty: float = 0.0  # paid times what is new, each step:
+    # pixels: the newly seen share of the image; detail: the gain of its mean resolution, where a
+    # pixel in a view z times as wide as the window counts 1 / z
+    novelty_of: Literal["pixels", "detail"] = "pixels"
     step_pixels: int = 1  # of a discrete move
     zoom_max: float = 4.0  # continuous: the side is S / z, z = 1 + (zoom_max - 1) * zoom
     start_side: int = 16  # continuous
@@ -180,6 +184,7 @@ class GlimpseGames:
             setattr(self, name, values)
         self._load(None)
         self._seen.bits.zero_()
+        self._detail.forget()
         self._looks = [(self.corner, self.side, self.position)]
         return self.observe()
 
@@ -195,6 +200,7 @@ class GlimpseGames:
             setattr(self, name, getattr(self, name).index_copy(0, rows, values))
         self._load(rows)
         self._seen.bits.index_fill_(0, rows, 0)
+        self._detail.forget(rows)
         self._looks.append((self.corner, self.side, self.position))
         return self.observe()
 
@@ -273,7 +279,7 @@ class GlimpseGames:
         """Return everything that `restore` needs to go on bit for bit."""
         self._settle()
         kept = {name: getattr(self, name).clone() for name in KEPT}
-        return kept | {"seen": self._seen.bits.clone()}
+        return kept | {"seen": self._seen.bits.clone(), "detail": self._detail.bits}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
@@ -282,6 +288,7 @@ class GlimpseGames:
             setattr(self, name, state[name].to(self.device))
         self._load(None)
         self._seen.bits.copy_(state["seen"])
+        self._detail.restore(state["detail"])
         self._looks = []
 
     def _allocate(self, games: int) -> None:
@@ -289,6 +296,8 @@ class GlimpseGames:
             return
         self._games = games
         self._seen = Seen(games, self.size, self.size, self.device)
+        zooms = self.rules.zooms if self.rules.novelty_of == "detail" else ()
+        self._detail = Detail(games, self.size, self.rules.window, zooms, self.device)
         if self._tabled:
             self._tables = self._make_tables(games)
 
@@ -380,12 +389,16 @@ class GlimpseGames:
     def _newly_seen(self) -> Tensor:
         self._settle()
         # Nothing is new where a game has ended.
-        return self._seen.update(self._shown(self.corner, self.side, self.position))
+        shown = self._shown(self.corner, self.side, self.position)
+        fresh = self._seen.update(shown)
+        return self._detail.update(shown) if self.rules.novelty_of == "detail" else fresh
 
     def _settle(self) -> None:
         """Note what was seen since; when nobody is paid for it, that waits until someone asks."""
         for look in self._looks:
-            self._seen.mark(self._shown(*look))
+            shown = self._shown(*look)
+            self._seen.mark(shown)
+            self._detail.update(shown)
         self._looks = []
 
     def _answers(self, action: Action, alive: Tensor) -> tuple[Tensor, Tensor | None]:

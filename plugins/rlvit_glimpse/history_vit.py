@@ -68,6 +68,7 @@ class HistoryVit(GlimpseNetwork):
         spread: bool = True,
         memory_tokens: int = 0,
         segment: int = 8,
+        answer_chance: float | None = None,
         generator: torch.Generator,
     ) -> None:
         """Build it with torch's default initialisation; learned tokens from N(0, 0.02^2).
@@ -87,6 +88,7 @@ class HistoryVit(GlimpseNetwork):
             spread: whether the place has a spread (beta, tanh-normal) or none (deterministic).
             memory_tokens: 0: the encoder sees the whole history.
             segment: glimpses after which the memory is carried on; without memory tokens unused.
+            answer_chance: of the decision to begin with, by its bias; None: as it is drawn.
             generator: the only source of randomness; on the CPU the weights follow from it alone.
 
         Raises:
@@ -114,6 +116,8 @@ class HistoryVit(GlimpseNetwork):
             self.cls = nn.Parameter(INIT_STD * torch.randn(1, dim))
             self.memory = nn.Parameter(INIT_STD * torch.randn(memory_tokens, dim))
             self.newest = nn.Parameter(INIT_STD * torch.randn(dim))
+        if answer_chance is not None:
+            nn.init.constant_(self.policy.bias[:1], math.log(answer_chance / (1 - answer_chance)))
 
     def begin(self, games: int, device: torch.device | str) -> Memory:
         """Return no `history` [G, 0, D] and the learned `carried` memory [G, memory tokens, D]."""

@@ -21,6 +21,7 @@ from rlvit_glimpse.config import GlimpseConfig
 from rlvit_glimpse.networks import Heads
 
 TEMPERATURE = 0.3  # of hybrid-vit's class (vit_rl.py)
+CERTAIN = 30.0  # log-odds whose log-probability is 0 in single precision
 
 
 class Policy(Protocol):
@@ -130,8 +131,11 @@ def make_policy(config: GlimpseConfig, heads: Heads, last: Tensor, *, explores: 
         return RamPolicy(heads.policy, heads.classes, config.place_std)
     if config.variant == "hybrid-vit":
         kind = config.place or "deterministic"
+        decision = heads.extra["decision"]
+        if config.at_limit == "answer":  # nothing is left to decide, nor to learn about it
+            decision = torch.where(last, CERTAIN, decision)
         return Hybrid(
-            heads.extra["decision"],
+            decision,
             heads.classes,
             heads.extra["place"],
             heads.extra.get("spread"),

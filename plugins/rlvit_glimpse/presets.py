@@ -50,6 +50,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "width": 256,
         "depth": 6,
         "place": "deterministic",
+        "at_limit": "cut",
         "games": 205,  # 16 games of 256 steps, as whole games of 20 at most
         "minibatch": 13,  # 256 steps
         "ppo_epochs": 3,
@@ -93,9 +94,13 @@ SMALL: Mapping[str, Any] = {
     "lr": 1e-3,
     "schedule": "cosine",
     "supervised": 1.0,
+    "supervised_at": "every",
     "class_counts": "when-read",
     "augment": "shift",
     "place": "tanh-normal",  # of the variants that choose places
+    # of hybrid-vit: it begins by looking, and every game is answered
+    "at_limit": "answer",
+    "answer_chance": 0.2,
 }
 PRESETS = (
     Preset("paper", "the published hyperparameters with the faults mended", "full"),
@@ -120,12 +125,13 @@ PRESETS = (
             "augment": "shift-flip",
             "steps": 20_000_000,
             "max_steps": 8,
-            "step_share": 1 / 8,
-            "games": 1_024,
-            "minibatch": 256,
-            "ppo_epochs": 3,
-            "entropy_move": 0.01,
-            "entropy_zoom": 0.01,
+            "step_share": 1 / 4,
+            "novelty_of": "detail",
+            "games": 512,
+            "minibatch": 128,
+            "ppo_epochs": 1,
+            "entropy_move": 0.002,
+            "entropy_zoom": 0.002,
             "entropy_class": 0.0,
         },
     ),

@@ -88,9 +88,8 @@ def losses(
 ) -> dict[str, Tensor]:
     """Return the loss of a minibatch as "total", and its parts, scalars."""
     heads = heads_of(network, part, config)
-    steps = len(part.alive)
-    last = torch.zeros(steps, 1, dtype=torch.bool, device=gained.device)
-    last[-1] = True
+    steps = torch.arange(len(part.alive), device=gained.device)
+    last = (steps == (config.max_steps or 0) - 1)[:, None]  # [T, 1]
     policy = make_policy(config, heads, last, explores=not config.fault_epsilon)
     log_prob = policy.log_prob(part.actions)  # [T, G]
     clip = config.clip or 0.2
@@ -113,7 +112,7 @@ def losses(
     found["entropy"] = sum(
         (masked_mean(one, part.alive) for one in entropies.values()), torch.zeros_like(value)
     )
-    supervised = answer_loss(heads, part)
+    supervised = answer_loss(heads, part, at=config.supervised_at)
     if config.supervised:
         total = total + config.supervised * supervised
     found["supervised"] = supervised
@@ -125,8 +124,18 @@ def losses(
     return {**found, "total": total}
 
 
-def answer_loss(heads: Heads, part: Episodes) -> Tensor:
-    """Return the cross-entropy of the class head at each game's last step with the label, nats."""
+def answer_loss(heads: Heads, part: Episodes, at: str = "last") -> Tensor:
+    """Return the cross-entropy of the class head with the label, nats.
+
+    Args:
+        heads: [T, G, ...].
+        part: the games.
+        at: "last": of each game's last step; "every": the mean of all steps that were taken.
+    """
+    if at == "every":
+        labels = part.labels.expand(len(part.alive), -1)  # [T, G]
+        each = functional.cross_entropy(heads.classes.movedim(2, 1), labels, reduction="none")
+        return masked_mean(each, part.alive)
     last = part.lengths - 1  # [G]
     games = torch.arange(len(last), device=last.device)
     return functional.cross_entropy(heads.classes[last, games], part.labels)

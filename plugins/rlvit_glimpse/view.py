@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -291,6 +292,49 @@ class Seen:
 
     def _share_of(self, bits: Tensor) -> Tensor:
         return _ones(bits).sum((1, 2)) / (self._height * self._width)
+
+
+class Detail:
+    """How finely each pixel of a frame has been seen, and what a view adds to that.
+
+    A view of side w z shows its pixels at 1 / z of the frame's resolution; a pixel keeps the finest
+    that it was seen at. Sides between two zooms count as the wider one, wider than all as unseen.
+    """
+
+    def __init__(
+        self, games: int, size: int, window: int, zooms: tuple[int, ...], device: torch.device
+    ) -> None:
+        """Begin with nothing seen, for frames of `size` pixels a side."""
+        self._sides = [window * zoom for zoom in zooms]
+        finest = [*(1 / zoom for zoom in zooms), 0.0]
+        self._shares = [here - wider for here, wider in pairwise(finest)]
+        self._seen = [Seen(games, size, size, device) for _ in zooms]  # at that zoom or finer
+
+    @property
+    def bits(self) -> list[Tensor]:
+        """What was seen, for each zoom [G, H, words]; `restore` takes it back."""
+        return [seen.bits.clone() for seen in self._seen]
+
+    def restore(self, bits: list[Tensor]) -> None:
+        """Go back to what `bits` was."""
+        for seen, saved in zip(self._seen, bits, strict=True):
+            seen.bits.copy_(saved)
+
+    def forget(self, rows: Tensor | None = None) -> None:
+        """Forget all of the games `rows` int64 [R], or of all games."""
+        for seen in self._seen:
+            if rows is None:
+                seen.bits.zero_()
+            else:
+                seen.bits.index_fill_(0, rows, 0)
+
+    def update(self, views: Views) -> Tensor:
+        """Note that these views were seen; return the gain of the frame's mean resolution [G]."""
+        gained = torch.zeros_like(views.side)
+        for side, share, seen in zip(self._sides, self._shares, self._seen, strict=True):
+            counted = torch.where(views.side <= side, views.side, 0.0)
+            gained = gained + share * seen.update(Views(views.top, views.left, counted))
+        return gained
 
 
 def _samples(start: Tensor, side: Tensor, w: int) -> tuple[Tensor, Tensor]:

@@ -225,6 +225,21 @@ def test_novelty_pays_a_pixel_once_and_the_first_view_nothing() -> None:
     assert begun.seen_share().item() == pytest.approx(64 / 1024)
 
 
+def test_detail_pays_for_seeing_more_finely_and_once() -> None:
+    game = one(Rules(novelty=1.0, novelty_of="detail", start="centre", step_pixels=16), (12, 12))
+    pressed = ([5], [5], [4], [1, 3], [0], [4])
+    rewards = [game.step(discrete(*keys)).reward.item() * 1024 for keys in pressed]
+    # Out to a side of 16, at a half, of which 64 pixels were seen finely; the whole, at a quarter;
+    # the middle again; a corner, of which the middle shares 8x8, twice; in, from a half to a whole.
+    assert rewards == [(256 - 64) / 2, (1024 - 256) / 4, 0, 192 / 4, 192 / 4, 64 / 2]
+    assert game.seen_share().item() == 1
+    saved = game.state()
+    again = one(game.rules)
+    again.restore(saved)
+    for chosen in ([1], [4], [6]):
+        assert again.step(discrete(*chosen)).reward == game.step(discrete(*chosen)).reward
+
+
 def test_a_decision_answers_and_leaves_the_view_where_it_was() -> None:
     rules = Rules(variant="continuous", answer="decision", start="centre", reward_right=3.0)
     game = one(rules, (8, 8))

@@ -199,6 +199,28 @@ def test_a_hybrid_is_made_of_its_networks_heads(tiny_glimpse: Any, kind: str) ->
     assert set(policy.entropies()) == {"decision", "class", "place"}
 
 
+def test_the_last_glimpse_may_have_to_answer(tiny_glimpse: Any) -> None:
+    """The decision made for the agent has no share in the log-probability, nor a gradient."""
+    config = tiny_glimpse.config("hybrid-vit", place="beta", at_limit="answer")
+    network = tiny_glimpse.network(config)
+    heads, _ = network.step(torch.rand(64, 3, 4, 4), torch.rand(64, 3), network.begin(64, "cpu"))
+    last = torch.arange(64) < 32
+    policy = make_policy(config, heads, last, explores=True)
+    action = policy.sample(stream(1))
+    assert action.decision[last].all()
+    assert policy.greedy().decision[last].all()
+    assert not action.decision[~last].all()
+    answer = Categorical(logits=heads.classes / 0.3).log_prob(action.answer)
+    torch.testing.assert_close(policy.log_prob(action)[last], answer[last])
+    (slope,) = torch.autograd.grad(policy.entropies()["decision"].sum(), heads.policy)
+    assert slope[last].abs().max() < 1e-10
+    assert slope[~last, 0].abs().min() > 0
+    before = make_policy(config.model_copy(update={"at_limit": "cut"}), heads, last, explores=True)
+    torch.testing.assert_close(
+        policy.log_prob(action)[~last], before.log_prob(action)[~last], rtol=0, atol=0
+    )
+
+
 def test_the_published_sum_counts_the_class_always(tiny_glimpse: Any) -> None:
     values = {"fault_memory": True, "class_counts": "always"}
     fault = tiny_glimpse.config("hybrid-vit", **values)

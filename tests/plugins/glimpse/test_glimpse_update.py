@@ -327,6 +327,25 @@ def test_the_supervised_term_is_of_the_last_glimpse(tiny_glimpse: Any, variant: 
 
 
 @pytest.mark.parametrize("variant", ["multi-categorical", "hybrid-vit", "ram"])
+def test_the_supervised_term_may_be_of_every_glimpse(tiny_glimpse: Any, variant: str) -> None:
+    config, network = agent(tiny_glimpse, variant, supervised=2.0, supervised_at="every")
+    episodes = tiny_glimpse.played(config, network, 16)
+    heads = network.sequence(episodes.glimpses, episodes.places, episodes.alive)
+    rows = [
+        -heads.classes[step, game].log_softmax(0)[label]
+        for game, (length, label) in enumerate(zip(episodes.lengths, episodes.labels, strict=True))
+        for step in range(int(length))
+    ]
+    if variant == "hybrid-vit":
+        assert 16 < len(rows) < 16 * 5  # games of different lengths
+    expected = torch.stack(rows).mean()
+    torch.testing.assert_close(answer_loss(heads, episodes, "every"), expected)
+    given = told(network, episodes, config)
+    without = told(network, episodes, config.model_copy(update={"supervised": 0.0}))
+    torch.testing.assert_close(given["total"] - without["total"], 2 * expected)
+
+
+@pytest.mark.parametrize("variant", ["multi-categorical", "hybrid-vit", "ram"])
 def test_a_tiny_network_learns_32_digits_by_heart(tiny_glimpse: Any, variant: str) -> None:
     """By the supervised term alone: REINFORCE on rewards of next to nothing, and no value."""
     values = {"supervised": 1.0, "algorithm": "reinforce", "reward_right": 1e-9, **BARE}
