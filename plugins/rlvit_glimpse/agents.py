@@ -72,6 +72,7 @@ def make_network(
             memory_tokens=config.memory_tokens,
             segment=config.segment,
             answer_chance=config.answer_chance,
+            place_std=config.place_std if config.place == "tanh-normal" else None,
             generator=draws,
         )
     conv = (

@@ -190,7 +190,8 @@ class GlimpseConfig(MethodConfig):
     )
     place_std: float = setting(
         0.15,
-        help="Standard deviation of ram's place, of half the image's side.",
+        help="Standard deviation of the place, of half the image's side: ram's always, that of "
+        "hybrid-vit's tanh-normal to begin with (in the middle, where it is not yet squeezed).",
         unit="-",
         source="Mnih et al. 2014, section 4 (found by search there)",
         group=NETWORK,

@@ -69,6 +69,7 @@ class HistoryVit(GlimpseNetwork):
         memory_tokens: int = 0,
         segment: int = 8,
         answer_chance: float | None = None,
+        place_std: float | None = None,
         generator: torch.Generator,
     ) -> None:
         """Build it with torch's default initialisation; learned tokens from N(0, 0.02^2).
@@ -89,6 +90,7 @@ class HistoryVit(GlimpseNetwork):
             memory_tokens: 0: the encoder sees the whole history.
             segment: glimpses after which the memory is carried on; without memory tokens unused.
             answer_chance: of the decision to begin with, by its bias; None: as it is drawn.
+            place_std: of a place's raw normal to begin with, by its bias; None: as it is drawn.
             generator: the only source of randomness; on the CPU the weights follow from it alone.
 
         Raises:
@@ -118,6 +120,8 @@ class HistoryVit(GlimpseNetwork):
             self.newest = nn.Parameter(INIT_STD * torch.randn(dim))
         if answer_chance is not None:
             nn.init.constant_(self.policy.bias[:1], math.log(answer_chance / (1 - answer_chance)))
+        if place_std is not None and spread:
+            nn.init.constant_(self.policy.bias[-PLACE:], math.log(place_std))
 
     def begin(self, games: int, device: torch.device | str) -> Memory:
         """Return no `history` [G, 0, D] and the learned `carried` memory [G, memory tokens, D]."""

@@ -393,6 +393,22 @@ def test_order_counts_for_the_newest_glimpse_only() -> None:
     assert ((other - before).abs() > 1e-4).all()
 
 
+def test_a_policy_begins_as_it_is_told() -> None:
+    """The chance of answering, and the spread of places, before a weight is learnt."""
+    network = history(answer_chance=0.2, place_std=0.3)
+    with torch.no_grad():
+        network.policy.weight.zero_()
+    heads = network.sequence(*episodes())
+    expected = torch.full_like(heads.extra["decision"], 0.2)
+    torch.testing.assert_close(heads.extra["decision"].sigmoid(), expected)
+    torch.testing.assert_close(
+        heads.extra["spread"].exp(), torch.full_like(heads.extra["spread"], 0.3)
+    )
+    usual = history()
+    assert not torch.equal(usual.policy.bias[-3:], network.policy.bias[-3:])
+    assert torch.equal(usual.policy.bias[1:-3], network.policy.bias[1:-3])
+
+
 def test_policy_is_decision_classes_place_and_spread() -> None:
     heads = history().sequence(*episodes())
     assert heads.policy.shape == (STEPS, GAMES, 1 + CLASSES + 6)
