@@ -124,7 +124,7 @@ def test_an_old_registry_is_upgraded_beside_a_copy_of_it(
     tables = _tables(tmp_path / "registry.db")
     assert (old[VERSION_TABLE], tables[VERSION_TABLE]) == ([("0001",)], [(REVISION,)])
     added = set(tables) - set(old)
-    assert added == {"baseline"}
+    assert added == {"baseline", "study", "trial", "trial_run"}
     assert {n: tables[n] for n in old if n != VERSION_TABLE} == {
         n: rows for n, rows in old.items() if n != VERSION_TABLE
     }

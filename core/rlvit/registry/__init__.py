@@ -1,1 +1,1 @@
-"""The database that remembers every run; `store` is its only writer, `queries` its only reader."""
+"""The database of runs and studies: `store` and `studies` write, `queries` and `studies` read."""

@@ -125,3 +125,45 @@ class BaselineRecord:
     note: str
     sha256: str
     added_at: float
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One set of values that a study tries."""
+
+    study: str
+    number: int
+    state: str  # running, interrupted, completed, pruned, failed
+    params: Mapping[str, Any]
+    values: Mapping[str, float] | None  # objective -> value
+    reason: str
+    source: str  # STUDY:NUMBER of the trial it was taken from, or ""
+    process: Mapping[str, Any]
+    heartbeat_at: float
+    started_at: float
+    ended_at: float | None
+    runs: Mapping[int, str]  # seed -> run id, in the order of the seeds
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """A search for good values of a method's configuration."""
+
+    name: str
+    stem: str
+    space_hash: str
+    method: str
+    task: str
+    protocol: str
+    preset: str
+    request: Mapping[str, Any]
+    space: Mapping[str, Mapping[str, Any]]  # field -> its range
+    objectives: Mapping[str, str]  # metric -> "max" or "min", in order
+    sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any]
+    seed: int
+    seeds: tuple[int, ...]  # of every trial's runs
+    trials: int  # how many are wanted
+    stop: str  # "", or what workers were asked: "after" their trial, "now"
+    storage: str
+    created_at: float

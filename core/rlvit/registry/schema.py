@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0002"  # the alembic revision that this code reads and writes
+REVISION = "0004"  # the alembic revision that this code reads and writes
 VERSION_TABLE = "rlvit_version"
 
 NAMING = {
@@ -66,7 +66,12 @@ class Run(Base):
     """One method, on one task, with one configuration and one seed."""
 
     __tablename__ = "run"
-    __table_args__ = (Index(None, "created_at"), Index(None, "state"))
+    __table_args__ = (
+        Index(None, "created_at"),
+        Index(None, "name"),
+        Index(None, "state", "archived", "created_at"),
+        Index(None, "experiment_id", "archived", "state", "created_at", "id"),
+    )  # the order matters: `bench/registry_scale.py` measures what they are for
     id: Mapped[str] = mapped_column(String(120), primary_key=True)
     experiment_id: Mapped[int] = mapped_column(ForeignKey("experiment.id"))
     name: Mapped[str] = mapped_column(String(200))
@@ -206,3 +211,61 @@ class Baseline(Base):
     note: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(String(64))  # of the file
     added_at: Mapped[float]
+
+
+class Study(Base):
+    """A search for good values of a method's configuration; each of its trials is made of runs."""
+
+    __tablename__ = "study"
+    name: Mapped[str] = mapped_column(String(120), primary_key=True)  # stem-hash
+    stem: Mapped[str] = mapped_column(String(100))
+    space_hash: Mapped[str] = mapped_column(String(64))  # of the space and all that is fixed
+    method: Mapped[str] = mapped_column(String(60))
+    task: Mapped[str] = mapped_column(String(60))
+    protocol: Mapped[str] = mapped_column(String(60))
+    preset: Mapped[str] = mapped_column(String(60))
+    request: Mapped[dict[str, Any]]  # what a run of it is asked for, its trial's values apart
+    space: Mapped[dict[str, Any]]  # field -> its range
+    objectives: Mapped[dict[str, Any]]  # metric -> "max" or "min", in order
+    sampler: Mapped[dict[str, Any]]
+    pruner: Mapped[dict[str, Any]]
+    seed: Mapped[int]  # of the sampler
+    seeds: Mapped[dict[str, Any]]  # {"runs": the seeds of every trial's runs}
+    trials: Mapped[int]  # how many are wanted
+    stop: Mapped[str] = mapped_column(String(10))  # "", or what workers were asked: "after", "now"
+    storage: Mapped[str] = mapped_column(Text)  # Optuna's database, without a password
+    created_at: Mapped[float]
+
+
+class Trial(Base):
+    """One set of values that a study tries."""
+
+    __tablename__ = "trial"
+    study: Mapped[str] = mapped_column(
+        ForeignKey("study.name", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)  # Optuna's
+    state: Mapped[str] = mapped_column(String(20))
+    params: Mapped[dict[str, Any]]
+    values: Mapped[dict[str, Any] | None]  # objective -> value, once it is finished
+    reason: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(140))  # STUDY:NUMBER of the trial it was taken from
+    process: Mapped[dict[str, Any]]
+    heartbeat_at: Mapped[float]
+    started_at: Mapped[float]
+    ended_at: Mapped[float | None]
+
+
+class TrialRun(Base):
+    """A run of a trial, one for each seed; written down before the run exists."""
+
+    __tablename__ = "trial_run"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["study", "number"], ["trial.study", "trial.number"], ondelete="CASCADE"
+        ),
+    )
+    study: Mapped[str] = mapped_column(String(120), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    seed: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[str] = mapped_column(String(120), index=True)

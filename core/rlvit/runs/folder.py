@@ -15,6 +15,7 @@ from rlvit.contracts import LoggedRow
 from rlvit.errors import RlvitError
 
 STREAMS = ("metrics", "episodes", "results")
+READ_BYTES = 2**18  # of a stream, read at a time
 ENCODE = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make one each time
 
 
@@ -120,15 +121,31 @@ class RunFolder:
         path = self.path / f"{stream}.jsonl"
         if path.exists():
             with open(path, "rb") as file:
-                for row, line in enumerate(file):
-                    if not line.endswith(b"\n"):  # still being written, or torn by a kill
-                        continue
-                    try:
-                        value = json.loads(line)
-                    except ValueError:  # by a power cut: never silently
-                        self.log(f"line {row + 1} of {path.name} is damaged and left out")
-                    else:
-                        yield row, value
+                start = 0
+                while lines := file.readlines(READ_BYTES):
+                    yield from self._parsed(path.name, start, lines)
+                    start += len(lines)
+
+    def _parsed(
+        self, name: str, start: int, lines: list[bytes]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the rows of successive lines; all at once, which takes half the time, if it can."""
+        if not lines[-1].endswith(b"\n"):  # still being written, or torn by a kill
+            lines = lines[:-1]
+        try:
+            values = json.loads(b"[%b]" % b",".join(lines))
+        except ValueError:
+            values = []
+        if len(values) == len(lines):
+            yield from enumerate(values, start)
+            return
+        for row, line in enumerate(lines, start):
+            try:
+                value = json.loads(line)
+            except ValueError:  # by a power cut: never silently
+                self.log(f"line {row + 1} of {name} is damaged and left out")
+            else:
+                yield row, value
 
     def supersede(self, attempt: int, watermarks: Mapping[str, int]) -> None:
         """Mark the rows behind the watermarks as made again by `attempt`; nothing is removed."""
@@ -141,7 +158,7 @@ class RunFolder:
         marks = self.read("superseded")
         spans = [(mark["from"][stream], mark["to"][stream]) for _, mark in marks]
         for row, line in self.read(stream):
-            if not any(start <= row < end for start, end in spans):
+            if not spans or not any(start <= row < end for start, end in spans):
                 yield row, line
 
     def logged_before(self, end: int) -> list[LoggedRow]:
