@@ -63,6 +63,17 @@ class Home:
         """The folder of lock files."""
         return self.runs / ".locks"
 
+    def located(self, stored: str | Path) -> Path:
+        """Return where a run's folder or an artifact is, of which the registry holds `stored`.
+
+        It is looked for in this home first, which may be a copy or have been moved, and then where
+        it was made. The path in this home is returned where it is in neither.
+        """
+        path = Path(stored)
+        places = [place for place, part in enumerate(path.parts) if part == self.runs.name]
+        below = [self.runs.joinpath(*path.parts[place + 1 :]) for place in reversed(places)]
+        return next((one for one in [*below, path] if one.exists()), [*below, path][0])
+
     def create(self) -> None:
         """Make the folders.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
@@ -60,11 +61,20 @@ def add_command(
         added = store.add_baselines(rows)
     for method in dict.fromkeys(reference.name for reference in found):
         _report(method, [one for one in found if one.name == method])
-    unknown = sorted({one.task for one in found} - set(catalog.entries["task"]))
+    known = list(catalog.entries["task"])
+    unknown = sorted({one.task for one in found} - set(known))
     if unknown:
-        click.echo(f"no plugin offers {', '.join(unknown)}: nothing to compare with", err=True)
+        named = ", ".join(f"{task}{_meant(task, known)}" for task in unknown)
+        click.echo(f"no plugin offers {named}: nothing to compare with", err=True)
     text = f"{count(added, 'value')} added"
     click.echo(text if added else "all of it was there already; nothing added")
+
+
+def _meant(task: str, known: Sequence[str]) -> str:
+    """Return `` (did you mean digits?)`` where a task nearly has that name, else nothing."""
+    lowered = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(task.lower(), list(lowered), n=1, cutoff=0.7)
+    return f" (did you mean {lowered[near[0]]}?)" if near else ""
 
 
 def _refuse_scores_of_datasets(found: Sequence[Reference], catalog: Catalog) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rlvit.cli.session import load_catalog, open_registry
-from rlvit.cli.tables import cell, format_option, show
+from rlvit.cli.tables import format_option, show
 
 if TYPE_CHECKING:
     from rlvit.home import Home
@@ -43,15 +43,10 @@ def claims(ctx: click.Context, file: str, style: str) -> int:
 
 def _print(verdict: Verdict) -> None:
     """Print a verdict with the numbers behind it."""
-    from rlvit.report.claims import as_row
+    from rlvit.report.claims import sentence
 
-    row = {key: cell(value) for key, value in as_row(verdict).items()}
-    click.echo(f"{row['verdict']:<13} {row['claim']}")
-    click.echo(
-        f"{'':<13} better by {row['effect']} {row['unit']} [{row['low']}, {row['high']}], "
-        f"a run beats one of the other with probability {row['improvement']}, "
-        f"p = {row['p']}, n = {row['n']} and {row['n_right']}"
-    )
+    click.echo(f"{verdict.outcome:<13} {verdict.claim}")
+    click.echo(f"{'':<13} {sentence(verdict)}")
     if verdict.note:
         click.echo(f"{'':<13} {verdict.note}")
 

@@ -29,6 +29,9 @@ DEFAULT_NAME = "report"
 @click.option("--protocol", help="Only this protocol.")
 @click.option("--tag", metavar="KEY[=VALUE]", help="Only runs with this tag.")
 @click.option(
+    "--query", metavar="EXPR", help="Only runs where it is true: preset == 'paper' and seed < 3."
+)
+@click.option(
     "--baseline",
     metavar="ARM|SLOT=PART",
     help="Add each arm's difference from this arm, or from the arm with this part.",
@@ -49,6 +52,9 @@ DEFAULT_NAME = "report"
     show_default=True,
     help="Of the bootstrap.",
 )
+@click.option("--mixed", is_flag=True, help="One table a task; refused where protocols differ.")
+@click.option("--allow-mixed", is_flag=True, help="The same, each number marked with its protocol.")
+@click.option("--trials", is_flag=True, help="Also the runs of studies' trials, as arms.")
 @click.option("--check", is_flag=True, help="Exit 1 if the report no longer matches the registry.")
 @click.pass_context
 def report(
@@ -85,10 +91,20 @@ def _build(home: Home, folder: Path, place: tuple[str, ...], wanted: dict[str, A
         baseline=wanted["baseline"],
         formats=tuple(form for form in FORMATS if form in wanted["formats"]) or FORMATS,
         seed=wanted["seed"],
+        mixed=wanted["mixed"],
+        allow_mixed=wanted["allow_mixed"],
+        trials=wanted["trials"],
         place=place,
     )
     with open_registry(home) as store:
-        files = build(store.engine, load_catalog(), folder, order)
+        files = build(
+            store.engine,
+            load_catalog(),
+            folder,
+            order,
+            lambda line: click.echo(line, err=True),
+            home,
+        )
     page = folder / "index.html"
     click.echo(f"{len(files)} files in {folder}" if page not in files else f"{page}")
     return 0
@@ -98,7 +114,7 @@ def _check(home: Home, folder: Path) -> int:
     from rlvit.report.build import check
 
     with open_registry(home) as store:
-        stale, skipped = check(store.engine, load_catalog(), folder)
+        stale, skipped = check(store.engine, load_catalog(), folder, home)
     if skipped:
         click.echo(
             f"{len(skipped)} files were not compared: other versions drew page and figures",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from rlvit.cli.tables import cell, format_option, moment, show
 from rlvit.errors import UnknownName, UsageProblem
 
 STATES = ("created", "running", "completed", "failed", "interrupted")
+RESULT = "result/"  # of the facts that `diff` compares
 LISTED = ("run", "name", "preset", "protocol", "state", "result", "started", "seconds", "tags")
 
 
@@ -36,6 +38,9 @@ def runs() -> None:
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Only this seed.")
 @click.option("--name", help="Only this name.")
 @click.option("--tag", metavar="KEY[=VALUE]", help="Only with this tag.")
+@click.option(
+    "--query", metavar="EXPR", help="Only where it is true: seed < 3 and config.lr <= 1e-3."
+)
 @click.option("--archived/--not-archived", default=False, help="Archived runs instead.")
 @click.option(
     "--limit",
@@ -44,32 +49,51 @@ def runs() -> None:
     show_default=True,
     help="At most so many.",
 )
+@click.option(
+    "--offset",
+    type=click.IntRange(0, 2**31 - 1),
+    default=0,
+    help="Leave out so many of the newest.",
+)
 @format_option
 @click.pass_context
 def list_command(ctx: click.Context, /, style: str, **filters: Any) -> None:
     """List runs, newest first."""
-    from rlvit.registry import queries
-
     if filters["state"] is not None:
         filters["state"] = _one_of("state", filters["state"], STATES)
     with open_registry(ctx.obj) as store:
         for name in ("method", "task", "protocol", "preset"):
             if filters[name] is not None:
                 filters[name] = _known_name(store.engine, name, filters[name])
-        found = queries.list_runs(store.engine, **filters)
-        rows = [_row(record, queries.results(store.engine, record.id)) for record in found]
-    show(rows, style, columns=LISTED)
+        page = _page(store.engine, **filters)
+    show([_row(record, page.results[record.id]) for record in page.records], style, columns=LISTED)
+    end = filters["offset"] + len(page.records)
+    if page.records and end < page.total:
+        text = f"{page.total - end:,} more of {page.total:,} runs: --offset {end}"
+        click.echo(text, err=style != "table")
+
+
+def _page(engine: Any, query: str | None, limit: int, offset: int, **filters: Any) -> Any:
+    """Return the part of the list that filters and query choose."""
+    from rlvit.registry import queries
+
+    if query is None:
+        return queries.page(engine, limit=limit, offset=offset, **filters)
+    from rlvit.cli.session import load_catalog
+    from rlvit.report.collect import chosen_runs
+
+    chosen = chosen_runs(engine, load_catalog(), query)
+    return queries.page(engine, limit=limit, offset=offset, chosen=chosen, **filters)
 
 
 def _known_name(engine: Any, column: str, wanted: str) -> str:
     """Return the name that the registry or a plugin has; raises UnknownName."""
     from rlvit.registry import queries
 
-    exact: dict[str, Any] = {column: wanted}
-    if queries.list_runs(engine, **exact, archived=None, limit=1):
+    stored = queries.names(engine, column)
+    if wanted in stored:
         return wanted
-    stored = {getattr(record, column) for record in queries.list_runs(engine, archived=None)}
-    names = [*sorted(stored), *_offered_names(column)]
+    names = [*stored, *_offered_names(column)]
     return _one_of("plugin" if column == "method" else column, wanted, names)
 
 
@@ -124,7 +148,11 @@ def show_command(ctx: click.Context, run_id: str, style: str) -> None:
         results = [vars(r) for r in queries.results(store.engine, record.id) if not r.superseded]
         episodes = [e for e in queries.episodes(store.engine, record.id) if not e.superseded]
         moves = queries.transitions(store.engine, record.id)
-        artifacts = [vars(a) for a in queries.artifacts(store.engine, record.id)]
+        artifacts = [
+            vars(a) | {"path": str(ctx.obj.located(a.path))}
+            for a in queries.artifacts(store.engine, record.id)
+        ]
+    record = replace(record, folder=str(ctx.obj.located(record.folder)))
     if style != "table":
         whole = vars(record) | {
             "results": results,
@@ -196,7 +224,10 @@ def _show_head(record: Any) -> None:
 @format_option
 @click.pass_context
 def diff_command(ctx: click.Context, first: str, second: str, style: str) -> None:
-    """Show where two runs differ: configuration, code, environment, results."""
+    """Show where two runs differ: configuration, code, environment, final results.
+
+    The difference of results is that of the second RUN minus the first.
+    """
     from rlvit.registry import queries
 
     with open_registry(ctx.obj) as store:
@@ -206,18 +237,35 @@ def diff_command(ctx: click.Context, first: str, second: str, style: str) -> Non
         sides = []
         for record in records:
             results = queries.results(store.engine, record.id)
-            sides.append(_facts(record, [r for r in results if not r.superseded]))
+            sides.append(_facts(record) | _final(results))
     left, right = sides
     keys = list(dict.fromkeys([*left, *right]))
     rows = [
-        {"what": key, first: left.get(key), second: right.get(key)}
+        {
+            "what": key,
+            first: left.get(key),
+            second: right.get(key),
+            "difference": _difference(key, left.get(key), right.get(key)),
+        }
         for key in keys
         if left.get(key) != right.get(key)
     ]
-    show(rows, style, columns=("what", first, second))
+    show(rows, style, columns=("what", first, second, "difference"))
 
 
-def _facts(record: Any, results: list[Any]) -> dict[str, Any]:
+def _final(results: Sequence[Any]) -> dict[str, float | None]:
+    """Return the last measurement of each metric, whatever the step it was made at."""
+    live = sorted((r for r in results if not r.superseded), key=lambda r: (r.metric, r.step))
+    return {f"{RESULT}{one.metric}": one.value for one in live}
+
+
+def _difference(what: str, left: Any, right: Any) -> float | None:
+    """Return the second run's result minus the first one's; None of what is no result."""
+    there = what.startswith(RESULT) and left is not None and right is not None
+    return right - left if there else None
+
+
+def _facts(record: Any) -> dict[str, Any]:
     """Return a run as flat facts with a heading in each key."""
     machine = dict(record.provenance)
     packages = machine.pop("packages", {})
@@ -231,7 +279,6 @@ def _facts(record: Any, results: list[Any]) -> dict[str, Any]:
     facts |= {f"code/{k}": machine.pop(k, None) for k in ("git_commit", "git_dirty", "git_tree")}
     facts |= {f"environment/{k}": v for k, v in machine.items()}
     facts |= {f"package/{k}": v for k, v in packages.items()}
-    facts |= {f"result/{r.metric}@{r.step}": r.value for r in results}
     return facts
 
 
@@ -270,7 +317,7 @@ def archive_command(ctx: click.Context, run_id: str, undo: bool) -> None:
 def _change(ctx: click.Context, run_id: str, change: Any) -> None:
     """Change a run's annotations in the registry and in its folder."""
     from rlvit.registry import queries
-    from rlvit.runs.execute import mirror
+    from rlvit.runs.views import mirror
 
     with open_registry(ctx.obj) as store:
         found = queries.find_run(store.engine, run_id).id

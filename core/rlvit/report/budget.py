@@ -72,7 +72,9 @@ def budget_table(protocol: str, arms: Sequence[Arm], evidence: Evidence) -> Tabl
         slug=slug("budget", protocol),
         title=f"Budget under {protocol}",
         caption="What each arm cost, the mean of its runs. Environment steps are those of learning;"
-        " frames seen in pre-training come on top of them. Hours are computing time of one run on"
+        " frames seen in pre-training come on top of them. Emulator frames are environment steps"
+        " times the frame skip. Tuning trials are all those of the studies that tried this very"
+        " configuration. Hours are computing time of one run on"
         " the device named; GMACs are 10⁹ multiply-adds a decision, with what the selector costs.",
         columns=(*columns, *(c for c, _ in spent), Column("device", "device", "text", wide=True)),
         rows=tuple(rows),
@@ -105,7 +107,8 @@ def _measured(names: Sequence[str]) -> Callable[[Arm, Evidence], float | None]:
 
 def _emulator_frames(arm: Arm, evidence: Evidence) -> float | None:
     steps = _configured(STEPS)(arm, evidence)
-    skip = evidence.facts.get(arm.task, {}).get(SKIP, arm.config.get(SKIP))
+    known = (arm.settings, evidence.facts.get(arm.task, {}), arm.config)
+    skip = next((of[SKIP] for of in known if SKIP in of), None)
     if steps is None or not isinstance(skip, int | float):
         return None
     return steps * skip
@@ -119,6 +122,11 @@ def _updates(arm: Arm, evidence: Evidence) -> float | None:
         steps = [value.step for metric, value in named if metric and metric.axis == UPDATES]
         latest += [max(steps)] if steps else []
     return fmean(latest) if latest else None
+
+
+def _tuning_trials(arm: Arm, evidence: Evidence) -> float | None:
+    """Return what was spent on tuning; None where no arm of the report was tuned in a study."""
+    return float(evidence.tuning.get(arm.fingerprint, 0)) if evidence.tuning else None
 
 
 def _hours(arm: Arm, evidence: Evidence) -> float | None:
@@ -135,9 +143,10 @@ def _column(name: str, title: str, unit: str = "") -> Column:
 
 ITEMS = (
     Item(_column("steps", "environment steps"), _configured(STEPS), None),
-    Item(_column("emulator_frames", "emulator frames"), _emulator_frames, None, brief=False),
+    Item(_column("emulator_frames", "emulator frames"), _emulator_frames, None),
     Item(_column("pretraining_frames", "pre-training frames"), _configured(PRETRAINING), None),
     Item(_column("updates", "updates"), _updates, None),
+    Item(_column("tuning_trials", "tuning trials"), _tuning_trials, None),
     Item(_column("hours", "hours a run"), _hours, 3),
     Item(_column("all_hours", "hours in all"), _all_hours, 3, brief=False),
     Item(_column("gmacs", "GMACs"), _measured(GMACS), 4, metrics=GMACS),

@@ -9,25 +9,27 @@ import os
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlvit.catalog import Catalog
-from rlvit.errors import UsageProblem
+from rlvit.errors import Refused, UsageProblem
+from rlvit.report import place
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from rlvit.home import Home
     from rlvit.report.cells import Table
     from rlvit.report.model import Evidence
     from rlvit.report.page import Frame
 
 FORMATS = ("html", "md", "latex", "csv", "json")
-FILTERS = ("method", "task", "protocol", "tag")
+FILTERS = ("method", "task", "protocol", "tag", "query")
 RECORD = "report.json"  # what a report was asked to be, and the files it has
-DRAWN_WITH = ("rlvit", "numpy", "matplotlib")  # packages that page and figures depend on
+# Packages that page and figures depend on.
+DRAWN_WITH = ("rlvit", "numpy", "matplotlib", "pillow", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Order:
     baseline: str | None = None
     formats: tuple[str, ...] = FORMATS
     seed: int = 0  # of the bootstrap
+    mixed: bool = False  # one table a task over its protocols, refused where there are several
+    allow_mixed: bool = False  # the same, with a footnote at each number
+    trials: bool = False  # also runs of studies' trials
     place: tuple[str, ...] = ()  # words of the command line that say where, such as --name x
 
     @property
@@ -50,6 +55,9 @@ class Order:
             [] if self.formats == FORMATS else [w for f in self.formats for w in ("--format", f)]
         )
         words += ["--seed", str(self.seed)] if self.seed else []
+        words += ["--mixed"] if self.mixed else []
+        words += ["--allow-mixed"] if self.allow_mixed else []
+        words += ["--trials"] if self.trials else []
         return shlex.join([*words, *self.place])
 
     @property
@@ -58,7 +66,14 @@ class Order:
         return shlex.join(["rlvit", "report", *self.place, "--check"])
 
 
-def build(engine: Engine, catalog: Catalog, out: Path, order: Order) -> list[Path]:
+def build(
+    engine: Engine,
+    catalog: Catalog,
+    out: Path,
+    order: Order,
+    warn: Callable[[str], None] = lambda text: None,
+    home: Home | None = None,
+) -> list[Path]:
     """Write a report; files of an earlier one in the same folder that are no more are removed.
 
     Args:
@@ -66,20 +81,55 @@ def build(engine: Engine, catalog: Catalog, out: Path, order: Order) -> list[Pat
         catalog: of the plugins.
         out: the report's folder; it is made.
         order: what to write.
+        warn: is told of each section of a plugin that failed.
+        home: where artifacts are looked for first, and then where the registry says.
 
     Returns:
         The files, by name.
 
     Raises:
+        Refused: one table over several protocols is asked for, and not allowed.
         UnknownName: nothing has a name that was asked for.
-        UsageProblem: `out` holds something else than a report.
+        UsageProblem: `out` holds something else than a report, cannot be written, or another
+            process is writing it.
     """
+    _require_report(out)
+    with place.held(out):
+        before = _before(out)
+        with place.beside(out) as fresh:
+            for line in _write(engine, catalog, fresh, order, home):
+                warn(line)
+            names = _files(fresh)
+            with place.undisturbed():
+                _exchange(fresh, out, before, names)
+    return [out / name for name in names]
+
+
+def _require_report(out: Path) -> None:
+    """Raise UsageProblem where a folder holds something else than a report."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / RECORD).exists())):
         raise UsageProblem(f"{out} exists and is no report; name another folder.")
-    before = recorded(out)[1] if (out / RECORD).exists() else []
-    with _fresh(engine, catalog, out, order) as fresh:
-        names = _files(fresh)
-        for name in names:
+
+
+def _before(out: Path) -> list[str]:
+    """Return the files of the report that a folder holds."""
+    _require_report(out)
+    return recorded(out)[1] if (out / RECORD).exists() else []
+
+
+def _exchange(fresh: Path, out: Path, before: Sequence[str], names: Sequence[str]) -> None:
+    """Move a report to its place and remove what the earlier one had more.
+
+    The record comes last. Until then it names the files of both, so that of a process that is
+    killed meanwhile none is left behind by the next report.
+    """
+    out.mkdir(exist_ok=True)
+    known = json.loads((fresh / RECORD).read_text(encoding="utf-8"))
+    whole = sorted({*before, *names} - {RECORD})
+    _put(fresh / "both.json", _text(known | {"files": whole}))
+    os.replace(fresh / "both.json", out / RECORD)
+    for name in names:
+        if name != RECORD:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(fresh / name, out / name)
     for name in set(before) - set(names):
@@ -87,10 +137,12 @@ def build(engine: Engine, catalog: Catalog, out: Path, order: Order) -> list[Pat
     for folder in ("figures", "tables"):
         if (out / folder).is_dir() and not any((out / folder).iterdir()):
             (out / folder).rmdir()
-    return [out / name for name in names]
+    os.replace(fresh / RECORD, out / RECORD)
 
 
-def check(engine: Engine, catalog: Catalog, out: Path) -> tuple[list[str], list[str]]:
+def check(
+    engine: Engine, catalog: Catalog, out: Path, home: Home | None = None
+) -> tuple[list[str], list[str]]:
     """Return the files of a report that no longer match the registry, and those not compared.
 
     Page and figures are compared only if the packages that drew them are still the same.
@@ -99,7 +151,9 @@ def check(engine: Engine, catalog: Catalog, out: Path) -> tuple[list[str], list[
         UsageProblem: there is no report in `out`.
     """
     order, known = recorded(out)
-    with _fresh(engine, catalog, out, order) as fresh:
+    with tempfile.TemporaryDirectory(prefix="rlvit-report-") as folder:  # `out` may be read-only
+        fresh = Path(folder)
+        _write(engine, catalog, fresh, order, home)
         names = sorted({*known, *_files(fresh)})
         same_tools = json.loads((out / RECORD).read_text(encoding="utf-8"))["made_with"] == _tools()
         compared = names if same_tools else [n for n in names if n.startswith("tables/")]
@@ -124,6 +178,9 @@ def recorded(out: Path) -> tuple[Order, list[str]]:
             baseline=order["baseline"],
             formats=tuple(form for form in FORMATS if form in order["formats"]),
             seed=int(order["seed"]),
+            mixed=bool(order.get("mixed")),
+            allow_mixed=bool(order.get("allow_mixed")),
+            trials=bool(order.get("trials")),
             place=tuple(map(str, order["place"])),
         )
         names = [str(name) for name in found["files"]]
@@ -135,16 +192,6 @@ def recorded(out: Path) -> tuple[Order, list[str]]:
     return wanted, [*inside, RECORD]
 
 
-@contextmanager
-def _fresh(engine: Engine, catalog: Catalog, out: Path, order: Order) -> Iterator[Path]:
-    """Write a report into a temporary folder beside `out`."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
-        fresh = Path(folder)
-        _write(engine, catalog, fresh, order)
-        yield fresh
-
-
 def _files(folder: Path) -> list[str]:
     found = (path for path in folder.rglob("*") if path.is_file())
     return sorted(path.relative_to(folder).as_posix() for path in found)
@@ -154,27 +201,63 @@ def _same(one: Path, other: Path) -> bool:
     return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
-def _write(engine: Engine, catalog: Catalog, folder: Path, order: Order) -> None:
-    from rlvit.report import collect, page, plots
-    from rlvit.report.tables import tables
+def _write(
+    engine: Engine, catalog: Catalog, folder: Path, order: Order, home: Home | None
+) -> list[str]:
+    """Write the files of a report; return a line for each section that failed."""
+    from rlvit.report import collect, page
+    from rlvit.report.canvas import make_canvas
+    from rlvit.report.efficiency import efficiency_tables
+    from rlvit.report.plots import figures
+    from rlvit.report.readings import Readings
+    from rlvit.report.sections import (
+        collect_sections,
+        draw_sections,
+        failures,
+        own_names,
+        pictures_of,
+    )
+    from rlvit.report.studies import with_studies
+    from rlvit.report.tables import mixed_tasks, tables
 
-    evidence = collect.gather(engine, catalog, **order.filters)
-    found = tables(evidence, baseline=order.baseline, seed=order.seed)
-    _write_tables(found, folder, order)
+    evidence = collect.gather(engine, catalog, **order.filters, trials=order.trials, home=home)
+    evidence = replace(evidence, baseline=order.baseline)
+    if order.mixed and not order.allow_mixed:
+        _refuse_mixed(mixed_tasks(evidence))
+    joint = order.mixed or order.allow_mixed
+    found = tables(evidence, baseline=order.baseline, mixed=joint, seed=order.seed)
+    readings = Readings(evidence, engine)
+    found += efficiency_tables(readings)
+    offered = with_studies(catalog, engine)
+    extras = own_names(collect_sections(evidence, engine, offered, seed=order.seed), found)
     pages: dict[str, tuple[str, Callable[..., str]]] = {
         "html": ("index.html", page.html),
         "md": ("report.md", page.markdown),
     }
     wanted = [pages[form] for form in order.formats if form in pages]
     if wanted:
-        pictures = plots.figures(
-            evidence, engine, folder / "figures", seed=order.seed, tables=found
-        )
+        canvas = make_canvas(evidence, engine, folder / "figures", order.seed)
+        extras = draw_sections(canvas, extras)
+        pictures = figures(canvas, found, readings, pictures_of(extras))
         frame = _frame(catalog, evidence, order)
         for name, write in wanted:
-            _put(folder / name, write(frame, evidence, found, pictures))
+            _put(folder / name, write(frame, evidence, found, pictures, extras))
+    _write_tables(page.in_order(evidence, found, extras), folder, order)
     record = {"order": asdict(order), "made_with": _tools(), "files": _files(folder)}
-    _put(folder / RECORD, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    _put(folder / RECORD, _text(record))
+    return list(failures(extras))
+
+
+def _refuse_mixed(mixed: Mapping[str, Sequence[str]]) -> None:
+    """Raise Refused where a task was measured under several protocols."""
+    from rlvit.report.summary import listed
+
+    if mixed:
+        several = [f"{task} was measured under {', '.join(mixed[task])}" for task in mixed]
+        raise Refused(
+            f"{listed(several, '; ')}: one table would compare what does not compare. Choose one "
+            "with --protocol, or give --allow-mixed."
+        )
 
 
 def _write_tables(found: Sequence[Table], folder: Path, order: Order) -> None:
@@ -192,6 +275,10 @@ def _write_tables(found: Sequence[Table], folder: Path, order: Order) -> None:
                 _put(folder / "tables" / f"{table.slug}.{ending}", write(table))
     if "latex" in order.formats and found:
         _put(folder / "report.tex", render.latex_document(found, _title(order)))
+
+
+def _text(record: Mapping[str, object]) -> str:
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 
 def _put(path: Path, text: str) -> None:

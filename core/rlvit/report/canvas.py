@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,16 +19,22 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 
+PictureKind = Literal[
+    "intervals", "compute", "curve", "efficiency", "aggregate", "profile", "section", "gallery"
+]
+LONGEST = 80  # characters of a file name without its ending
+
+
 @dataclass(frozen=True)
 class Picture:
     """A figure on disk."""
 
-    kind: Literal["intervals", "compute", "curve", "aggregate", "profile", "gallery"]
+    kind: PictureKind
     task: str  # "" where it shows several
     protocol: str
     title: str
     caption: str
-    files: tuple[Path, ...]  # SVG and PNG; of the gallery one PNG or none
+    files: tuple[Path, ...]  # the best of them first: SVG or film, then PNG; none: caption alone
 
 
 @dataclass
@@ -40,7 +47,6 @@ class Canvas:
     seed: int
     looks: Mapping[tuple[str, str], Look]
     names: set[str] = field(default_factory=set)
-    logged: dict[tuple[str, ...], list[MetricDef]] = field(default_factory=dict)
 
     def look(self, arm: Arm) -> Look:
         """Return how an arm is drawn, the same in every figure."""
@@ -49,7 +55,11 @@ class Canvas:
     def name(self, *words: str) -> str:
         """Return a new file name of these words."""
         plain = "-".join(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words)
-        plain = re.sub(r"-{2,}", "-", plain).strip("-")[:80] or "figure"
+        plain = re.sub(r"-{2,}", "-", plain).strip("-")
+        whole = all(re.fullmatch(r"[A-Za-z0-9 /_.@,-]*", word) for word in words)
+        if len(plain) > LONGEST or not whole or not plain:  # what is lost is told apart by a digest
+            mark = hashlib.sha256("|".join(words).encode()).hexdigest()[:8]
+            plain = f"{plain[: LONGEST - 9].rstrip('-') or 'figure'}-{mark}"
         number = 1
         while (name := plain if number == 1 else f"{plain}-{number}") in self.names:
             number += 1
@@ -61,12 +71,29 @@ class Canvas:
         return drawing.save(figure, self.out / self.name(*words))
 
 
+def make_canvas(evidence: Evidence, engine: Engine, out: Path, seed: int) -> Canvas:
+    """Return where the figures of a report are drawn; the folder is made."""
+    out.mkdir(parents=True, exist_ok=True)
+    return Canvas(evidence, engine, out, seed, looks_of(evidence))
+
+
+def looks_of(evidence: Evidence) -> dict[tuple[str, str], Look]:
+    """Return the look of each arm by its method and label."""
+    keys = dict.fromkeys((arm.method, arm.label) for arm in evidence.arms)
+    return {key: drawing.look(place) for place, key in enumerate(keys)}
+
+
 def groups(evidence: Evidence) -> dict[tuple[str, str], list[Arm]]:
     """Return the arms of each task and protocol: what may stand in one figure."""
     found: dict[tuple[str, str], list[Arm]] = {}
     for arm in evidence.arms:
         found.setdefault((arm.task, arm.protocol), []).append(arm)
     return found
+
+
+def places(evidence: Evidence) -> dict[tuple[str, str], list[Arm]]:
+    """Return what `groups` does, and without arms the tasks and protocols of studies alone."""
+    return {**groups(evidence), **{key: groups(evidence).get(key, []) for key in evidence.studied}}
 
 
 def headline(evidence: Evidence, task: str, arms: Sequence[Arm]) -> MetricDef | None:

@@ -18,7 +18,10 @@ ARROWS = {"max": "↑", "min": "↓", "none": ""}
 # text: for people; count: one exact number; result: a mean with interval and n; difference: of
 # two results, with the verdict of a test.
 ColumnKind = Literal["text", "count", "result", "difference"]
-TableKind = Literal["comparison", "aggregate", "budget", "provenance", "unfinished"]
+TableKind = Literal[
+    "comparison", "efficiency", "section", "imported", "aggregate", "budget", "provenance",
+    "unfinished",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Column:
     @property
     def heading(self) -> str:
         """Return the title with unit and the better direction."""
-        unit = "" if self.unit in ("", "-") else self.unit
+        unit = "" if self.unit in ("", "-") else self.unit.replace("10^9", "10⁹")
         extra = " ".join(part for part in (unit, ARROWS[self.direction]) if part)
         return f"{self.title} ({extra})" if extra else self.title
 
@@ -168,6 +171,11 @@ def number(value: float, places: int, *, sign: bool = False) -> str:
 def between(low: float, high: float, places: int, *, sign: bool = False) -> str:
     """Write an interval."""
     return f"[{number(low, places, sign=sign)}, {number(high, places, sign=sign)}]"
+
+
+def difference_unit(unit: str) -> str:
+    """Return the unit of a difference: that of two percentages is in points, not in percent."""
+    return "points" if unit == "%" else unit
 
 
 def slug(*parts: str) -> str:

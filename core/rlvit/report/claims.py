@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb, isfinite, nan
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rlvit.catalog import match
 from rlvit.errors import RlvitError, UnknownName, UsageProblem
 from rlvit.report import stats
+from rlvit.report.cells import difference_unit
 from rlvit.report.model import Arm, Evidence, Reference
 from rlvit.report.stats import Interval
 
@@ -57,8 +58,9 @@ class Verdict:
     improvement: Interval  # probability that a run of the left side is better than one of the right
     p: float  # of the exact test, corrected for the number of claims; NaN: cannot be had
     n: tuple[int, int]  # runs of each side
-    unit: str
+    unit: str  # of the metric
     note: str = ""
+    tests: int = 1  # that p is corrected for
 
 
 class Plan(NamedTuple):
@@ -142,10 +144,12 @@ def judge(claims: Iterable[Claim], evidence: Evidence, *, seed: int = 0) -> list
         else nan
         for left, right in sides
     ]
-    return [
+    made = sum(isfinite(p) for p in tests)
+    verdicts = [
         _verdict(claim, *both, float(p), evidence.metrics[claim.metric].unit, seed)
         for claim, both, p in zip(several, sides, stats.holm(tests), strict=True)
     ]
+    return [replace(verdict, tests=made) for verdict in verdicts]
 
 
 def _verdict(claim: Claim, left: _Side, right: _Side, p: float, unit: str, seed: int) -> Verdict:
@@ -354,6 +358,26 @@ def _imported(reference: Reference, sign: float) -> _Side:
     return _Side(reference.name, sign * reference.value, scores, True, note)
 
 
+def sentence(verdict: Verdict) -> str:
+    """Return how much better or worse the left side is, and what speaks for it, in words."""
+
+    def written(value: float) -> str:
+        return f"{value:.4g}" if isfinite(value) else "-"
+
+    value, low, high = verdict.effect
+    unit = difference_unit(verdict.unit)
+    if value < 0:
+        value, low, high = -value, -high, -low
+    side = "worse" if verdict.effect.value < 0 else "better"
+    adjusted = " adjusted (Holm)" if verdict.tests > 1 else ""
+    size = written(value) if unit in ("", "-") else f"{written(value)} {unit}"
+    return (
+        f"{side} by {size} [{written(low)}, {written(high)}], a run beats one of the other with"
+        f" probability {written(verdict.improvement.value)}, p = {written(verdict.p)}{adjusted},"
+        f" n = {verdict.n[0]} and {verdict.n[1]}"
+    )
+
+
 def as_row(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as flat values for a table, a CSV or JSON file; NaN becomes None."""
 
@@ -366,7 +390,7 @@ def as_row(verdict: Verdict) -> dict[str, Any]:
         "effect": known(verdict.effect.value),
         "low": known(verdict.effect.low),
         "high": known(verdict.effect.high),
-        "unit": verdict.unit,
+        "unit": difference_unit(verdict.unit),
         "improvement": known(verdict.improvement.value),
         "p": known(verdict.p),
         "n": verdict.n[0],

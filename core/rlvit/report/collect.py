@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvit.catalog import Catalog, match
 from rlvit.errors import UnknownName
-from rlvit.registry import queries
+from rlvit.registry import expression, fields, queries, studies
+from rlvit.registry.tuning import tuning_trials
 from rlvit.report import baselines, published
+from rlvit.report.cells import clean
 from rlvit.report.labels import labels
 from rlvit.report.model import Arm, Evidence, Reference, Trial, Value
 from rlvit.specs import MetricDef, digest
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from sqlalchemy import Engine
+
+    from rlvit.home import Home
 
 
 def gather(
@@ -30,19 +36,27 @@ def gather(
     task: str | None = None,
     protocol: str | None = None,
     tag: str | None = None,
+    query: str | None = None,
+    trials: bool = False,
+    home: Home | None = None,
 ) -> Evidence:
     """Return the completed runs that are not archived as arms, and what they stand beside.
 
     Args:
         engine: of the registry.
         catalog: knows the tasks' facts and headlines, and what papers print.
-        method: only runs of it; references stay.
+        method: only runs of it.
         task: only runs and references of it.
         protocol: only runs and references under it.
-        tag: only runs with it, KEY or KEY=VALUE; references stay.
+        tag: only runs with it, KEY or KEY=VALUE.
+        query: only runs of which this expression is true. Where runs are chosen by this or one of
+            the others but `task`, references are those of the tasks that are left with an arm.
+        trials: also runs of studies' trials; a tag of theirs, `study` or `trial`, has them, too.
+        home: where artifacts are looked for first; without one they are not looked for.
 
     Raises:
         UnknownName: neither the registry nor a plugin knows one of these; the nearest is suggested.
+        UsageProblem: the query cannot be read, or compares a number with a text.
     """
     imported = baselines.references(engine)
     scope = queries.Scope(
@@ -50,14 +64,15 @@ def gather(
         task=_known(engine, catalog, "task", task, (one.task for one in imported)),
         protocol=_known(engine, catalog, "protocol", protocol, (o.protocol for o in imported)),
         tag=_known_tag(engine, tag),
+        ids=None if query is None else frozenset(chosen_runs(engine, catalog, query)),
+        trials=trials or (tag or "").partition("=")[0] in ("study", "trial"),
     )
     found = queries.finished(engine, scope)
+    found, lost = _located(found, home)
     arms = _arms(found, catalog)
-    references = [
-        one
-        for one in [*published.references(catalog), *imported]
-        if scope.task in (None, one.task) and scope.protocol in (None, one.protocol)
-    ]
+    known = [*published.references(catalog), *imported]
+    anywhere = task is not None or not any((method, protocol, tag, query))
+    references = _beside(known, scope, None if anywhere else {arm.task for arm in arms})
     metrics = {**catalog.metrics, **queries.metrics(engine)}
     tasks = sorted({arm.task for arm in arms} | {one.task for one in references})
     specs = {name: catalog.entries["task"][name].spec for name in tasks if name in _tasks(catalog)}
@@ -68,7 +83,45 @@ def gather(
         headlines={name: _headline(name, catalog, arms, references, metrics) for name in tasks},
         facts={name: dict(spec.facts) for name, spec in specs.items()},
         unfinished=found.unfinished,
+        lost=lost,
+        set_aside=found.set_aside,
+        studied=_studied(engine, scope),
+        tuning=tuning_trials(engine, {arm.fingerprint for arm in arms}),
     )
+
+
+def _beside(
+    references: Iterable[Reference], scope: queries.Scope, left: Collection[str] | None
+) -> list[Reference]:
+    """Return the references of a scope, where there is `left` those of these tasks alone."""
+    return [
+        one
+        for one in references
+        if scope.task in (None, one.task)
+        and scope.protocol in (None, one.protocol)
+        and (left is None or one.task in left)
+    ]
+
+
+def _studied(engine: Engine, scope: queries.Scope) -> tuple[tuple[str, str], ...]:
+    shared = {"method": scope.method, "task": scope.task, "protocol": scope.protocol}
+    wanted = {key: name for key, name in shared.items() if name is not None}
+    found = studies.list_studies(engine, **wanted)
+    return tuple(sorted({(study.task, study.protocol) for study in found}))
+
+
+def chosen_runs(engine: Engine, catalog: Catalog, query: str) -> set[str]:
+    """Return the ids of the runs that a query chooses, archived ones too.
+
+    Raises:
+        UnknownName: neither a run nor a plugin has a field that it names.
+        UsageProblem: it cannot be read, or compares a number with a text.
+    """
+    methods = [entry.spec for entry in catalog.entries["method"].values()]
+    known = {f"config.{name}" for method in methods for name in method.config.model_fields}
+    known |= {f"slot.{slot}" for method in methods for slot in method.slots}
+    known |= {f"result.{name}" for name in catalog.metrics}
+    return fields.chosen(engine, expression.parse(query), known)
 
 
 def curve(
@@ -112,7 +165,7 @@ def _known(
 def _known_tag(engine: Engine, tag: str | None) -> str | None:
     """Return a tag that a run has; raises UnknownName."""
     if tag is not None and tag.removesuffix("=") not in (known := queries.tag_names(engine)):
-        raise UnknownName("tag", tag, known)
+        raise UnknownName("tag", tag, map(clean, known))  # tags may hold control characters
     return tag
 
 
@@ -135,10 +188,26 @@ def _arms(found: queries.Finished, catalog: Catalog) -> list[Arm]:
                 config=row.config,
                 slots=row.slots,
                 trials=tuple(trial for _, trial in of_row),
+                settings=row.protocol_settings,
             )
         )
     arms.sort(key=lambda arm: arm.fingerprint)
     return sorted(labels(arms, catalog), key=lambda arm: (arm.method, arm.label, arm.fingerprint))
+
+
+def _located(found: queries.Finished, home: Home | None) -> tuple[queries.Finished, int]:
+    """Return the rows with artifacts where they are now, and how many runs lack one."""
+    if home is None:
+        return found, 0
+    places: dict[str, Path] = {}  # some are shared by many runs
+    there = []
+    for run_id, kind, stored in found.artifacts:
+        if stored not in places:
+            places[stored] = home.located(stored)
+        there.append((run_id, kind, str(places[stored])))
+    gone = {str(path) for path in places.values() if not path.is_dir()}
+    lost = {run_id for run_id, _, path in there if path in gone}
+    return replace(found, artifacts=there), len(lost)
 
 
 def _trials(found: queries.Finished) -> dict[int, list[tuple[str, Trial]]]:

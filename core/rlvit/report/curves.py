@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isfinite, nan, sqrt
+from math import nan, sqrt
 
 import numpy as np
 
 from rlvit.report import drawing
-from rlvit.report.canvas import Canvas, Picture, axis_label, left_out, measured, sentences
+from rlvit.report.canvas import Canvas, Picture, axis_label, left_out, sentences
 from rlvit.report.drawing import Floats, Series
-from rlvit.report.model import Arm, Trial
+from rlvit.report.model import Arm
+from rlvit.report.readings import BINS, Curve, Readings, binned, leaders
 from rlvit.report.resampling import student
 from rlvit.specs import MetricDef
 
-Curve = tuple[Floats, Floats]  # steps, values
-
 CURVES = 4  # of a task, at most
-BINS = 100  # of a curve with more steps than that
 LEVEL = 0.95  # of a band
 RANGE = 5  # runs below which a band is their range
 
 
 def learning_curves(
-    canvas: Canvas, task: str, protocol: str, arms: list[Arm], best: MetricDef | None
+    canvas: Canvas,
+    readings: Readings,
+    task: str,
+    protocol: str,
+    arms: list[Arm],
+    best: MetricDef | None,
 ) -> Iterator[Picture]:
     """Draw the training metrics that most arms logged."""
-    shown = _leaders(arms, best)
-    logged = [_logged(canvas, arm) for arm in shown]
-    counts = {m: sum(m in of_arm for of_arm in logged) for m in canvas.evidence.metrics.values()}
-    order = {m: (-n, m.direction != "max", i) for i, (m, n) in enumerate(counts.items())}
-    chosen = [metric for metric in sorted(order, key=order.__getitem__) if counts[metric]]
-    for metric in chosen[:CURVES]:
-        found = [_series(canvas, arm, metric) for arm in shown]
+    shown = leaders(arms, best)
+    for metric in readings.shared(shown)[:CURVES]:
+        found = [_series(canvas, readings, arm, metric) for arm in shown]
         series = [line for line, _ in found if line is not None]
         if not series:
             continue
@@ -60,52 +59,11 @@ def _reading(runs: Sequence[int]) -> str:
     return sentences(*(text for text, is_so in kinds.items() if is_so))
 
 
-def _leaders(arms: list[Arm], metric: MetricDef | None) -> list[Arm]:
-    """Return the arms that a figure has room for: those with the best headline, in old order."""
-    if len(arms) <= drawing.MOST_LINES:
-        return arms
-
-    def rank(arm: Arm) -> float:
-        found = [value.value for value in measured(arm, metric.name)] if metric else []
-        mean = float(np.mean(found)) if found else nan
-        if not isfinite(mean):
-            return np.inf
-        return mean if metric is not None and metric.direction == "min" else -mean
-
-    order = sorted(range(len(arms)), key=lambda place: (rank(arms[place]), place))
-    return [arms[place] for place in sorted(order[: drawing.MOST_LINES])]
-
-
-def _logged(canvas: Canvas, arm: Arm) -> list[MetricDef]:
-    """Return the metrics with a better side that an arm's last run logged over steps.
-
-    Runs of one method with the same preset and parts log the same, so one of them is asked.
-    """
-    key = (arm.method, arm.preset, *sorted(f"{k}={v}" for k, v in arm.slots.items()))
-    if key not in canvas.logged:
-        wanted = (m for m in canvas.evidence.metrics.values() if not m.timing)
-        canvas.logged[key] = [
-            metric
-            for metric in wanted
-            if metric.direction != "none"
-            and len(np.unique(_curve(canvas, arm.trials[-1], metric.name)[0][0])) > 1
-        ]
-    return canvas.logged[key]
-
-
-def _curve(canvas: Canvas, trial: Trial, metric: str) -> tuple[Curve, int]:
-    """Return the finite part of a run's curve, and how many values were not finite."""
-    from rlvit.report import collect
-
-    found = collect.curve(canvas.engine, trial.id, metric)
-    steps, values = (np.asarray(side, dtype=float) for side in found)
-    good = np.isfinite(values)
-    return (steps[good], values[good]), int((~good).sum())
-
-
-def _series(canvas: Canvas, arm: Arm, metric: MetricDef) -> tuple[Series | None, int]:
+def _series(
+    canvas: Canvas, readings: Readings, arm: Arm, metric: MetricDef
+) -> tuple[Series | None, int]:
     """Return an arm's mean curve, None where no run has one, and how many values were lost."""
-    read = [_curve(canvas, trial, metric.name) for trial in arm.trials]
+    read = [readings.curve(trial, metric.name) for trial in arm.trials]
     lost = sum(count for _, count in read)
     found = [curve for curve, _ in read if len(curve[0])]
     x, values = aligned(found)  # [S], [runs, S]
@@ -130,24 +88,13 @@ def aligned(found: Sequence[Curve]) -> Curve:
     first, last = max(s.min() for s, _ in found), min(s.max() for s, _ in found)
     if len(every) > BINS:
         edges = np.linspace(every[0], every[-1], BINS + 1)
-        found = [_binned(steps, values, edges) for steps, values in found]
+        found = [binned(steps, values, edges) for steps, values in found]
         every = (edges[:-1] + edges[1:]) / 2
         first, last = max(s.min() for s, _ in found), min(s.max() for s, _ in found)
     else:
-        found = [_binned(steps, values, every) for steps, values in found]
+        found = [binned(steps, values, every) for steps, values in found]
     grid = every[(every >= first) & (every <= last)]
     return grid, np.stack([np.interp(grid, steps, values) for steps, values in found])
-
-
-def _binned(steps: Floats, values: Floats, edges: Floats) -> Curve:
-    """Return the mean value and the mean step of each bin that has one."""
-    where = np.clip(np.searchsorted(edges, steps, side="right") - 1, 0, len(edges) - 1)
-    count = np.bincount(where)
-    full = count > 0
-    return (
-        np.bincount(where, weights=steps)[full] / count[full],
-        np.bincount(where, weights=values)[full] / count[full],
-    )
 
 
 def band(values: Floats) -> tuple[Floats, Floats]:

@@ -26,6 +26,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 WIDTH, HEIGHT = 4.6, 3.2  # inches: at a phone's width text has its own size
 ROW = 0.44  # inches, of an interval plot
 ROW_TEXT, LEGEND = 57, 54  # characters that fit in a line
+ROW_LEGEND = 0.17  # inches, of a legend
 DPI = 160
 MOST_LINES = 12  # in a figure
 THOUSANDS = 10_000  # steps, from which on 20000 is written 20k
@@ -98,7 +99,7 @@ class Spot:
     x_error: tuple[float, float]
     y_error: tuple[float, float]
     look: Look
-    baseline: bool = False  # beside the arms: it takes no part in the front
+    hollow: bool = False  # of one run, or beside the arms
 
 
 def look(number: int) -> Look:
@@ -185,11 +186,17 @@ def _draw_row(axes: Axes, place: int, row: Row) -> None:
 
 
 def lines(
-    series: Sequence[Series], title: str, x_label: str, y_label: str, *, steps: bool = False
+    series: Sequence[Series],
+    title: str,
+    x_label: str,
+    y_label: str,
+    *,
+    steps: bool = False,
+    log: bool = False,
 ) -> Figure:
-    """Draw lines with their bands, the legend below."""
-    rows = -(-len(series) // _columns([s.label for s in series]))
-    figure, axes = blank(height=HEIGHT + 0.17 * max(0, rows - 1))
+    """Draw lines with their bands, the legend below; `log`: by the logarithm of y."""
+    rows = -(-len(series) // columns_of([s.label for s in series]))
+    figure, axes = blank(height=HEIGHT + ROW_LEGEND * max(0, rows - 1))
     drawstyle: Literal["steps-post", "default"] = "steps-post" if steps else "default"
     for one in series:
         banded = np.isfinite(one.low) & np.isfinite(one.high)
@@ -215,9 +222,22 @@ def lines(
             markersize=4.5,
             markevery=max(1, len(one.x) // 6),
         )
+    if log:
+        _make_logarithmic(axes, [float(y) for one in series for y in one.y])
     axes.set_title(title, loc="left", fontsize=FONT + 1)
     _finish(figure, axes, x_label, y_label)
     return figure
+
+
+def _make_logarithmic(axes: Axes, values: Sequence[float]) -> None:
+    """Scale y by its logarithm, from 1 down linearly where a value is 0; ticks are 500, 20k, 1M."""
+    from matplotlib.ticker import EngFormatter, NullFormatter
+
+    axes.set_yscale("log" if min(values, default=1.0) > 0 else "symlog")
+    low, high = min(values, default=1.0), max(values, default=1.0)
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    narrow = low > 0 and high < 10 * low  # too few powers of ten to read it by
+    axes.yaxis.set_minor_formatter(EngFormatter(sep="") if narrow else NullFormatter())
 
 
 def plane(
@@ -228,29 +248,40 @@ def plane(
     y_label: str,
 ) -> Figure:
     """Draw arms by cost and accuracy, and the front: the arms that none beats in both."""
-    figure, axes = blank(height=HEIGHT + 0.17 * max(0, len(spots) - 2))
+    figure, axes = blank(height=HEIGHT + ROW_LEGEND * max(0, len(spots) - 2))
     if len(front) > 1:
         where = np.array(front)
         axes.plot(*where.T, color=INK, linewidth=1, drawstyle="steps-post", label="Pareto front")
     for spot in spots:
-        axes.errorbar(
-            spot.x,
-            spot.y,
-            xerr=_error(spot.x, spot.x_error),
-            yerr=_error(spot.y, spot.y_error),
-            color=spot.look.colour,
-            marker=spot.look.marker,
-            mfc=PAPER if spot.baseline else spot.look.colour,
-            markersize=7,
-            linewidth=1.2,
-            capsize=2,
-            linestyle="",
-            label=shorten(spot.label, LEGEND),
-        )
+        _draw_spot(axes, spot)
     axes.margins(0.12)
     axes.set_title(title, loc="left", fontsize=FONT + 1)
     _finish(figure, axes, x_label, y_label)
     return figure
+
+
+def _draw_spot(axes: Axes, spot: Spot) -> None:
+    """Draw the errors below the mark; the legend has the mark alone."""
+    axes.errorbar(
+        spot.x,
+        spot.y,
+        xerr=_error(spot.x, spot.x_error),
+        yerr=_error(spot.y, spot.y_error),
+        color=spot.look.colour,
+        linewidth=1.2,
+        capsize=2,
+        linestyle="",
+    )
+    axes.plot(
+        spot.x,
+        spot.y,
+        color=spot.look.colour,
+        marker=spot.look.marker,
+        mfc=PAPER if spot.hollow else spot.look.colour,
+        markersize=7,
+        linestyle="",
+        label=shorten(spot.label, LEGEND),
+    )
 
 
 def _error(value: float, interval: tuple[float, float]) -> list[list[float]] | None:
@@ -268,11 +299,21 @@ def _finish(figure: Figure, axes: Axes, x_label: str, y_label: str) -> None:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 20k
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    _, labels = axes.get_legend_handles_labels()
-    figure.legend(loc="outside lower left", ncols=_columns(labels), fontsize=FONT - 1)
+    legend_below(figure, axes)
 
 
-def _columns(labels: Sequence[str]) -> int:
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """Put the legend, if something is labelled, below the axes."""
+    handles, labels = axes.get_legend_handles_labels()
+    if not labels:
+        return
+    texts = [shorten(label, LEGEND) for label in labels]
+    figure.legend(
+        handles, texts, loc="outside lower left", ncols=columns_of(texts), fontsize=FONT - 1
+    )
+
+
+def columns_of(labels: Sequence[str]) -> int:
     """Return how many labels fit side by side below a figure."""
     longest = max((len(label) for label in labels), default=0)
     return 1 if longest > 28 else 2 if longest > 14 else 3

@@ -1,67 +1,78 @@
-"""Pictures that runs made of what they do, copied beside the figures."""
+"""Pictures and films that runs made of what they do, copied beside the figures."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
+from rlvit.errors import RlvitError
+from rlvit.report import films
 from rlvit.report.canvas import Canvas, Picture, sentences
 from rlvit.report.model import Arm, Trial
 from rlvit.report.summary import listed
 
 KIND = "figures"  # of the artifacts that are looked into
 PICTURES = 12  # at most
-MOST_BYTES = 512_000  # a larger one is left out: all of them are in one page
 
 
 class _Found(NamedTuple):
-    """A picture in an artifact."""
+    """A picture or film in an artifact."""
 
     arm: Arm
     trial: Trial
     path: Path
 
 
-def gallery(canvas: Canvas) -> list[Picture]:
-    """Copy the pictures of the newest run of each arm: the arms take turns until it is full.
+def gallery(canvas: Canvas, elsewhere: Collection[Path] = ()) -> list[Picture]:
+    """Copy the pictures and films of the newest run of each arm: they take turns until it is full.
 
-    The last picture has no file where some were too large: its caption names them.
+    Those that the report shows `elsewhere` are left alone. The last picture has no file where some
+    were left out: its caption names them.
     """
     found = [_of_arm(canvas, arm) for arm in canvas.evidence.arms]
-    large = [one for of_arm in found for one in of_arm if one.path.stat().st_size > MOST_BYTES]
+    found = [[one for one in of_arm if one.path not in elsewhere] for of_arm in found]
+    large = [one for of_arm in found for one in of_arm if films.is_large(one.path)]
     turns = zip_longest(*([one for one in of_arm if one not in large] for of_arm in found))
     small = [one for turn in turns for one in turn if one is not None]
-    return [_copy(canvas, one) for one in small[:PICTURES]] + _left_out(large)
+    shown, unreadable = [], []
+    for one in small[:PICTURES]:
+        try:
+            shown.append(_copy(canvas, one))
+        except RlvitError as problem:
+            unreadable.append(f"{problem} ({one.trial.id})")
+    return shown + _left_out(large, unreadable)
 
 
 def _of_arm(canvas: Canvas, arm: Arm) -> list[_Found]:
     trial = _newest(canvas, [trial for trial in arm.trials if KIND in trial.artifacts])
     if trial is None:
         return []
-    paths = sorted(Path(trial.artifacts[KIND]).glob("*.png"))
-    return [_Found(arm, trial, path) for path in paths if path.is_file()]
+    folder = Path(trial.artifacts[KIND])
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [_Found(arm, trial, path) for path in paths if films.is_shown(path)]
 
 
 def _copy(canvas: Canvas, found: _Found) -> Picture:
     arm, trial, path = found
-    name = canvas.name("gallery", arm.task, arm.label, path.stem)
-    copy = canvas.out / f"{name}.png"
-    shutil.copyfile(path, copy)
+    stem = canvas.out / canvas.name("gallery", arm.task, arm.label, path.stem)
+    files = films.copied(path, stem)
     title = path.stem.replace("_", " ")
     where = f"{arm.label} on {arm.task}, {arm.protocol}"
     caption = sentences(f"{title[:1].upper()}{title[1:]}: {where}.", f"Run {trial.id}.")
-    return Picture("gallery", arm.task, arm.protocol, title, caption, (copy,))
+    return Picture("gallery", arm.task, arm.protocol, title, caption, files)
 
 
-def _left_out(large: Sequence[_Found]) -> list[Picture]:
-    """Return a picture without a file that names those that are too large."""
-    if not large:
+def _left_out(large: Sequence[_Found], unreadable: Sequence[str]) -> list[Picture]:
+    """Return a picture without a file that names those that are too large or broken."""
+    if not large and not unreadable:
         return []
     names = listed(f"{path.name} of {trial.id}" for _, trial, path in large)
-    caption = f"Left out, being larger than {MOST_BYTES // 1000} kB: {names}."
+    caption = sentences(
+        f"Left out, being larger than {films.MOST_BYTES // 1000} kB: {names}." if large else "",
+        f"Left out: {listed(unreadable, '; ')}." if unreadable else "",
+    )
     return [Picture("gallery", "", "", "Pictures left out", caption, ())]
 
 

@@ -1,9 +1,9 @@
-"""Short names for arms, that say in what they differ and nothing else."""
+"""Short names for arms: method, preset and what departs from it, whatever other arms there are."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -12,8 +12,8 @@ from rlvit.catalog import Catalog
 from rlvit.report.model import Arm
 
 Setting = tuple[str, str]  # ("slot" or "config", name)
+Rename = Callable[[Arm, Sequence[Setting]], Arm]
 ABSENT = object()  # of a setting that an older version of the method did not have
-FEW = 3  # settings that a label spells out; where more differ it names presets if that helps
 LONGEST = 24  # characters of a value
 DIGITS = 4  # significant ones of a number
 
@@ -21,112 +21,98 @@ DIGITS = 4  # significant ones of a number
 def labels(arms: Sequence[Arm], catalog: Catalog) -> list[Arm]:
     """Return the arms with their labels.
 
-    An arm is called by its method and the settings in which arms of the same method, protocol and
-    task differ: on all tasks those that differ on any, so that an arm has one name throughout. If
-    none differ, it is called by its preset and the parts that this does not have; if many differ,
-    by those that depart from its preset, which is named where there are several. No two arms of a
-    method, protocol and task have the same label.
+    An arm is called by its method, its preset and every part and option in which it departs from
+    that preset, so that its name depends on no other arm. Only where two arms of a task would be
+    called alike, under whatever protocols, their names also say in which other settings they
+    differ: what a preset leaves open to the task, or all of them where the preset is unknown. No
+    two configurations have the same label on a task; one configuration has the same on all tasks
+    and under all protocols.
     """
     named = []
-    ordered = sorted(arms, key=lambda arm: (arm.method, arm.protocol, arm.task))
-    for _, group in groupby(ordered, key=lambda arm: (arm.method, arm.protocol)):
-        same = list(group)
-        by_task = [list(g) for _, g in groupby(same, key=lambda arm: arm.task)]
-        differing = sorted(
-            {s for peers in by_task for s in _differing(peers)},
-            key=lambda setting: (setting[0] != "slot", setting[1]),
-        )
-        bases = _bases(same, catalog) if len(differing) > FEW else None
-        for peers in by_task:
-            found = _found(peers, differing, bases, catalog)
-            count = Counter(found)
-            named += [
-                replace(arm, label=label if count[label] == 1 else _unlike(arm, label))
-                for arm, label in zip(peers, found, strict=True)
-            ]
+    ordered = sorted(arms, key=lambda arm: (arm.method, arm.task, arm.protocol))
+    for _, group in groupby(ordered, key=lambda arm: arm.method):
+        named += _told_apart(_told_apart([_brief(arm, catalog) for arm in group], _longer), _unlike)
     return named
 
 
-def _found(
-    peers: Sequence[Arm],
-    differing: Sequence[Setting],
-    bases: Mapping[str, Mapping[Setting, Any]] | None,
-    catalog: Catalog,
-) -> list[str]:
-    """Return the label of each arm of a task; what presets leave open only where it is needed."""
-    if not differing:
-        return [_alone(arm, catalog) for arm in peers]
-    brief = [_label(arm, differing, bases, unset=False) for arm in peers]
-    if len(set(brief)) == len(brief):
-        return brief
-    return [_label(arm, differing, bases, unset=True) for arm in peers]
+def _brief(arm: Arm, catalog: Catalog) -> Arm:
+    """Return the arm called by its preset and what departs from it."""
+    base = _base(arm, catalog)
+    departs = {
+        name: value
+        for name, value in _settings(arm).items()
+        # None: left to the task, or of no use beside the other settings
+        if value is not None and base.get(name) is not None and value != base[name]
+    }
+    return replace(arm, label=" ".join([arm.method, arm.preset, *_spelt(departs)]))
+
+
+def _told_apart(arms: Sequence[Arm], rename: Rename) -> list[Arm]:
+    """Return the arms, those that share a label with another configuration on a task renamed.
+
+    An arm is renamed on every task if it must be on one.
+    """
+    by_label: dict[str, list[Arm]] = {}
+    for arm in arms:
+        by_label.setdefault(arm.label, []).append(arm)
+    differing = {label: sorted(_differing(by_label[label]), key=_order) for label in by_label}
+    places = Counter((arm.label, arm.task, arm.protocol) for arm in arms)
+    shared = {label for label, names in differing.items() if names}
+    shared |= {label for (label, *_), count in places.items() if count > 1}
+    return [rename(arm, differing[arm.label]) if arm.label in shared else arm for arm in arms]
+
+
+def _longer(arm: Arm, differing: Sequence[Setting]) -> Arm:
+    """Return the arm with the settings in its label that tell it from those called alike."""
+    settings = _settings(arm)
+    spelt = _spelt({name: settings.get(name, ABSENT) for name in differing})
+    more = [text for text in spelt if f" {text} " not in f"{arm.label} "]
+    return replace(arm, label=" ".join([arm.label, *more]))
+
+
+def _unlike(arm: Arm, differing: Sequence[Setting]) -> Arm:
+    """Return an arm with a mark whose differences do not show in a short label."""
+    return replace(arm, label=f"{arm.label} #{arm.fingerprint[:8]}")
+
+
+def _order(setting: Setting) -> tuple[bool, str]:
+    return setting[0] != "slot", setting[1]
 
 
 def _settings(arm: Arm) -> dict[Setting, Any]:
-    slots = {("slot", name): part for name, part in arm.slots.items()}
-    return {**slots, **{("config", name): value for name, value in arm.config.items()}}
+    """Return parts, then options, by name."""
+    found = {("slot", name): part for name, part in arm.slots.items()}
+    found |= {("config", name): value for name, value in arm.config.items()}
+    return {name: found[name] for name in sorted(found, key=_order)}
 
 
-def _differing(arms: Sequence[Arm]) -> set[Setting]:
-    """Return the settings that are not the same in all arms."""
-    found = [_settings(arm) for arm in arms]
-    names = {name for settings in found for name in settings}
-    return {n for n in names if any(s.get(n, ABSENT) != found[0].get(n, ABSENT) for s in found)}
-
-
-def _bases(arms: Sequence[Arm], catalog: Catalog) -> Mapping[str, Mapping[Setting, Any]] | None:
-    """Return the settings of each preset; None if one is unknown."""
-    presets = sorted({arm.preset for arm in arms})
-    entry = catalog.entries["method"].get(arms[0].method)
-    known = {preset.name: preset for preset in entry.spec.presets} if entry else {}
-    if not set(presets) <= set(known):
-        return None
-    assert entry is not None
-    fields = entry.spec.config.model_fields
+def _differing(arms: Iterable[Arm]) -> set[Setting]:
+    """Return the settings that are not the same in all arms of a task."""
+    by_task: dict[str, list[dict[Setting, Any]]] = {}
+    for arm in arms:
+        by_task.setdefault(arm.task, []).append(_settings(arm))
     return {
-        name: {
-            **{("config", n): f.default for n, f in fields.items()},
-            **{("config", n): value for n, value in known[name].values.items()},
-            **{("slot", n): part for n, part in entry.spec.slots.items()},
-            **{("slot", n): part for n, part in known[name].slots.items()},
-        }
-        for name in presets
+        name
+        for found in by_task.values()
+        for name in {name for settings in found for name in settings}
+        if any(s.get(name, ABSENT) != found[0].get(name, ABSENT) for s in found)
     }
 
 
-def _label(
-    arm: Arm,
-    differing: Sequence[Setting],
-    bases: Mapping[str, Mapping[Setting, Any]] | None,
-    *,
-    unset: bool,
-) -> str:
-    """Name an arm by what differs; `unset`: also by what its preset leaves to task and method."""
-    settings = {name: _settings(arm).get(name, ABSENT) for name in differing}
-    if bases is not None:
-        base = bases[arm.preset]
-        several = len(bases) > 1
-        departs = {
-            name: value
-            for name, value in settings.items()
-            if (name[0] == "slot" and not several) or _departs(value, base.get(name, ABSENT), unset)
-        }
-        return " ".join([arm.method, *([arm.preset] if several else []), *_spelt(departs)])
-    return " ".join([arm.method, *_spelt(settings)])
-
-
-def _departs(value: Any, usual: Any, unset: bool) -> bool:
-    """Whether a value is another than the preset's; `unset`: also where either is left open."""
-    return bool(value != usual and (unset or (value is not None and usual is not None)))
-
-
-def _alone(arm: Arm, catalog: Catalog) -> str:
-    """Return the label of an arm that is like its peers, which is no standard one for that."""
+def _base(arm: Arm, catalog: Catalog) -> Mapping[Setting, Any]:
+    """Return the settings of an arm's preset; none if it is unknown."""
     entry = catalog.entries["method"].get(arm.method)
-    preset = entry and next((p for p in entry.spec.presets if p.name == arm.preset), None)
-    usual = {**entry.spec.slots, **preset.slots} if entry and preset else arm.slots
-    parts = [part for slot, part in sorted(arm.slots.items()) if usual.get(slot) != part]
-    return " ".join([arm.method, arm.preset, *parts])
+    known = {preset.name: preset for preset in entry.spec.presets} if entry else {}
+    if entry is None or arm.preset not in known:
+        return {}
+    preset = known[arm.preset]
+    fields = entry.spec.config.model_fields
+    return {
+        **{("config", name): field.default for name, field in fields.items()},
+        **{("config", name): value for name, value in preset.values.items()},
+        **{("slot", name): part for name, part in entry.spec.slots.items()},
+        **{("slot", name): part for name, part in preset.slots.items()},
+    }
 
 
 def _spelt(settings: Mapping[Setting, Any]) -> list[str]:
@@ -135,11 +121,6 @@ def _spelt(settings: Mapping[Setting, Any]) -> list[str]:
         _value(value) if kind == "slot" else f"{name}={_value(value)}"
         for (kind, name), value in settings.items()
     ]
-
-
-def _unlike(arm: Arm, label: str) -> str:
-    """Tell an arm apart whose differences do not show in a short label."""
-    return f"{label} #{arm.fingerprint[:8]}"
 
 
 def _value(value: Any) -> str:

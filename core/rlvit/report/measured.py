@@ -65,9 +65,16 @@ def scores_cell(scores: np.ndarray[tuple[int], np.dtype[np.float64]], seed: int)
 def interval_cell(
     interval: stats.Interval, n: int, *, sign: bool = False, places: int | None = None
 ) -> Cell:
-    """Return a number with its interval, both rounded by the interval's width or as said."""
+    """Return a number with its interval, both rounded by the interval's width or as said.
+
+    An interval without width, as of multiply-adds that are the same in all runs, is not shown.
+    """
     value, low, high = interval
     known = isfinite(low) and isfinite(high)
+    if known and high - low <= TINY * abs(value):  # the same in all runs
+        places = decimals(value, None, None) if places is None else places
+        text = number(value, places, sign=sign)
+        return Cell(text=text, value=value, low=low, high=high, n=n)
     if places is None:
         places = decimals(value, low, high) if known else decimals(value, None, None)
     if not known:
@@ -181,8 +188,8 @@ def source(reference: Reference) -> str:
     under = f"under {reference.protocol}" if reference.protocol else "under no protocol of rlvit"
     parts = [reference.where, reference.cite, under, runs, STATUS[reference.status]]
     text = "; ".join(" ".join(part.split()) for part in parts if part)
-    note = " ".join(reference.note.split())
-    return f"{text}. {note}" if note else f"{text}."
+    note = " ".join(reference.note.split()).rstrip(".")
+    return f"{text}. {note[:1].upper()}{note[1:]}." if note else f"{text}."
 
 
 def _printed_decimals(value: float) -> int:

@@ -49,6 +49,7 @@ class Arm:
     config: Mapping[str, Any]
     slots: Mapping[str, str]
     trials: tuple[Trial, ...]  # by seed
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the protocol
 
 
 @dataclass(frozen=True)
@@ -79,3 +80,8 @@ class Evidence:
     headlines: Mapping[str, tuple[str, ...]]  # task -> metrics that its table shows, first to last
     facts: Mapping[str, Mapping[str, float]]  # task -> reference scores and sizes
     unfinished: Mapping[str, int] = field(default_factory=dict)  # state -> runs left out
+    lost: int = 0  # runs of which an artifact is neither in this home nor where it was made
+    set_aside: int = 0  # completed runs of studies' trials that are left out
+    baseline: str | None = None  # the arm that differences were asked from
+    studied: tuple[tuple[str, str], ...] = ()  # tasks and protocols that studies were made under
+    tuning: Mapping[str, int] = field(default_factory=dict)  # fingerprint -> trials spent on it

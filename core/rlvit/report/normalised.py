@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -133,7 +134,7 @@ def _table(protocol: str, games: Games, lines: Sequence[Line], seed: int) -> Tab
     under = f"under {protocol}" if protocol else f"of {lines[0].name}, under no protocol of rlvit"
     return Table(
         kind="aggregate",
-        slug=slug("aggregate", protocol or lines[0].name, f"{len(games)} games", *games),
+        slug=slug("aggregate", protocol or lines[0].name, f"{len(games)} games", _mark(games)),
         title=f"Human-normalised scores over {len(games)} games {under}",
         caption=f"Aggregates of (score - random) / (human - random) over {', '.join(games)}, with"
         " 95 % bootstrap intervals stratified by game. Mean and median are of the games' means;"
@@ -146,6 +147,11 @@ def _table(protocol: str, games: Games, lines: Sequence[Line], seed: int) -> Tab
         protocol=protocol,
         metric=NORMALISED,
     )
+
+
+def _mark(games: Games) -> str:
+    """Return what tells a set of games from others in the name of a file."""
+    return hashlib.sha256("|".join(games).encode()).hexdigest()[:8]
 
 
 def _head(line: Line, games: Games, notes: Notes) -> list[Cell]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from csv import writer
 from typing import Any
 
-from rlvit.report.cells import Cell, Column, Footnote, Table, clean
+from rlvit.report.cells import ABSENT, Cell, Column, Footnote, Table, clean
 
 PARTS = {  # of a cell, that a column of a kind has in CSV
     "text": ("text",),
@@ -19,6 +19,7 @@ PARTS = {  # of a cell, that a column of a kind has in CSV
     "result": ("value", "low", "high", "spread", "n", "remark"),
     "difference": ("value", "low", "high", "p", "remark"),
 }
+FLOATS = 9  # tables that wait for their place at a time: LaTeX holds 18 at least
 LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -35,6 +36,8 @@ LATEX = {
     "|": r"\textbar{}",
     '"': "{''}",
     "`": r"\textasciigrave{}",
+    "\N{LEFT DOUBLE QUOTATION MARK}": "``",
+    "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
     "[": "{[}",  # after \\ it would begin an option
     "]": "{]}",
     "*": "{*}",  # likewise
@@ -61,6 +64,8 @@ LATEX = {
     for letter in "αβγδεζηθκμνξπρστφχψω"
 }
 DIGITS = 12  # for programs: beyond them, machines and versions of numpy may differ
+LINE, WIDE = 120, 32  # letters in a line of LaTeX, and in a column that breaks its texts
+TALLEST = 45  # rows on a page
 PACKAGES = "booktabs,graphicx,array,xcolor"
 
 
@@ -123,29 +128,81 @@ def _pad(text: str, width: int, right: bool) -> str:
 def latex(table: Table) -> str:
     r"""Return a `table` environment; it needs the packages booktabs, graphicx, array and xcolor.
 
-    A table wider than the line is scaled down to it. `\input` it, or see `latex_document`.
+    What is wider than a line has its columns in several parts, one below the other, or where this
+    would not fit on a page in several environments; what still is too wide is scaled down. `\input`
+    it, or see `latex_document`.
     """
+    parts = _latex_parts(table)
+    tall = len(parts) > 1 and len(parts) * (len(table.rows) + 1) > TALLEST
+    floats = [[part] for part in parts] if tall else [parts]
+    lines = [rf"% \usepackage{{{PACKAGES}}}"]
+    for number, group in enumerate(floats):
+        lines += [r"\begin{table}[htbp]", *([r"\addtocounter{table}{-1}"] if number else [])]
+        lines += [r"\centering", rf"\caption{{{_latex_caption(table, again=number > 0)}}}"]
+        lines += [r"\par\medskip"] if number else [rf"\label{{tab:{table.slug}}}\par\medskip"]
+        for place, part in enumerate(group):
+            lines += [r"\par\bigskip", *_latex_tabular(table, part)][place == 0 :]
+        lines += _latex_notes(table) if number == len(floats) - 1 else []
+        lines.append(r"\end{table}")
+    return "\n".join(lines) + "\n"
+
+
+def _latex_caption(table: Table, *, again: bool) -> str:
+    """Return title, task and protocol in bold, then the caption; `again`: of a later part."""
+    names = (name for name in (table.task, table.protocol) if name and name not in table.title)
+    of = ", ".join(names)
+    title = _latex_text(f"{table.title} ({of})" if of else table.title)
+    if again:
+        return rf"\textbf{{{title}, continued.}}"
+    return rf"\textbf{{{title}.}} {_latex_text(table.caption)}".rstrip()
+
+
+def _latex_parts(table: Table) -> list[list[int]]:
+    """Return the columns of each part that fits in a line, which all begin with what a row is."""
+    columns = table.columns
+    numeric = [place for place, column in enumerate(columns) if column.kind != "text"]
+    heads = list(range(numeric[0] if numeric else 1))
+    widths = [_latex_width(table, place) for place in range(len(columns))]
+    parts, room = [heads[:]], LINE - sum(widths[place] for place in heads)
+    left = room
+    for place in range(len(heads), len(columns)):
+        if widths[place] > left and len(parts[-1]) > len(heads):
+            parts.append(heads[:])
+            left = room
+        parts[-1].append(place)
+        left -= widths[place]
+    return parts
+
+
+def _latex_width(table: Table, place: int) -> int:
+    """Return about how many letters wide a column is, with the space beside it."""
+    if table.columns[place].wide:
+        return WIDE
+    texts = [table.columns[place].heading, *(row[place].shown for row in table.rows)]
+    return 2 + max(map(_width, texts))
+
+
+def _latex_tabular(table: Table, part: Sequence[int]) -> list[str]:
+    columns = [table.columns[place] for place in part]
     lines = [
-        rf"% \usepackage{{{PACKAGES}}}",
-        r"\begin{table}[htbp]",
-        r"\centering",
-        rf"\caption{{{_latex_text(table.caption)}}}",
-        rf"\label{{tab:{table.slug}}}",
         r"\resizebox{\ifdim\width>\linewidth \linewidth\else \width\fi}{!}{%",
-        rf"\begin{{tabular}}{{{''.join(_latex_column(column) for column in table.columns)}}}",
+        rf"\begin{{tabular}}{{{''.join(map(_latex_column, columns))}}}",
         r"\toprule",
-        _latex_row(_latex_text(column.heading) for column in table.columns),
+        _latex_row(_latex_text(column.heading) for column in columns),
         r"\midrule",
     ]
-    for place, row in enumerate(table.rows):
-        lines += [r"\midrule"] if place in table.breaks and place else []
-        lines.append(_latex_row(_latex_cell(cell) for cell in row))
-    lines += [r"\bottomrule", r"\end{tabular}%", "}"]
-    if table.footnotes:
-        lines += [r"\par\smallskip", r"\begin{minipage}{\linewidth}", r"\footnotesize"]
-        lines += [_latex_note(note) + r"\par" for note in table.footnotes]
-        lines.append(r"\end{minipage}")
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    for number, row in enumerate(table.rows):
+        lines += [r"\midrule"] if number in table.breaks and number else []
+        lines.append(_latex_row(_latex_cell(row[place]) for place in part))
+    return [*lines, r"\bottomrule", r"\end{tabular}%", "}"]
+
+
+def _latex_notes(table: Table) -> list[str]:
+    if not table.footnotes:
+        return []
+    notes = [_latex_note(note) + r"\par" for note in table.footnotes]
+    begin = [r"\par\smallskip", r"\begin{minipage}{\linewidth}", r"\footnotesize"]
+    return [*begin, *notes, r"\end{minipage}"]
 
 
 def latex_document(tables: Iterable[Table], title: str = "") -> str:
@@ -155,16 +212,29 @@ def latex_document(tables: Iterable[Table], title: str = "") -> str:
         r"\usepackage[T1]{fontenc}",
         r"\usepackage[margin=2cm]{geometry}",
         rf"\usepackage{{{PACKAGES}}}",
+        # Tables one below the other, from the top of the page on.
+        r"\setcounter{topnumber}{9}\setcounter{totalnumber}{9}",
+        r"\renewcommand{\topfraction}{1}\renewcommand{\textfraction}{0}",
+        r"\renewcommand{\floatpagefraction}{0.8}",
+        r"\makeatletter\setlength{\@fptop}{0pt}\setlength{\@fpsep}{2em}\makeatother",
         r"\begin{document}",
         *([rf"\section*{{{_latex_text(title)}}}"] if title else []),
-        *(latex(table) + r"\clearpage" for table in tables),
+        *(
+            latex(table) + (r"\clearpage" if place % FLOATS == 0 else "")
+            for place, table in enumerate(tables, 1)
+        ),
         r"\end{document}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def _latex_text(text: str) -> str:
-    return "".join(map(_latex_letter, clean(text)))
+    quoted = re.sub(
+        r'"([^"]*)"',
+        "\N{LEFT DOUBLE QUOTATION MARK}\\1\N{RIGHT DOUBLE QUOTATION MARK}",
+        clean(text),
+    )
+    return "".join(map(_latex_letter, quoted))
 
 
 def _latex_letter(letter: str) -> str:
@@ -201,8 +271,8 @@ def _latex_note(note: Footnote) -> str:
 def csv(table: Table) -> str:
     """Return a table with its numbers unrounded: value, low, high, spread and n of each result.
 
-    The last column has the footnotes of the row. A text that a spreadsheet would take for a
-    formula begins with an apostrophe.
+    A text among numbers is a remark. The last column has the footnotes of the row. A text that a
+    spreadsheet would take for a formula begins with an apostrophe.
     """
     stream = io.StringIO()
     out = writer(stream, lineterminator="\n")
@@ -220,6 +290,8 @@ def csv(table: Table) -> str:
 
 def _csv_part(cell: Cell, part: str) -> str:
     found = getattr(cell, part)
+    if part == "remark" and cell.value is None and cell.text != ABSENT:
+        found = " ".join(text for text in (cell.text, cell.remark) if text)  # in words: not reached
     if isinstance(found, float):
         return f"{found:.{DIGITS}g}"
     return "" if found is None else _harmless(str(found))

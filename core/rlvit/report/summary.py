@@ -7,13 +7,20 @@ from math import isfinite
 
 from rlvit.report import stats
 from rlvit.report.canvas import groups
+from rlvit.report.differences import names_baseline
 from rlvit.report.model import Arm, Evidence
 
 MOST_NAMES = 6  # that a sentence lists
+MOST_ARMS = 24  # of a task that the summary names
+APART = "Results under different protocols are never in one table."
+JOINT = (
+    "Tables over several protocols were asked for: each number there is marked with its protocol, "
+    "and differences may come from the protocols alone."
+)
 
 
-def summary(evidence: Evidence) -> list[str]:
-    """Return the sentences about what was compared."""
+def summary(evidence: Evidence, *, joint: bool = False) -> list[str]:
+    """Return the sentences about what was compared; `joint`: over protocols, as was asked for."""
     arms = evidence.arms
     if not arms:
         return ["There is no completed run to report on."]
@@ -22,9 +29,8 @@ def summary(evidence: Evidence) -> list[str]:
         f"{count(len(arms), 'arm')} of {count(len({a.method for a in arms}), 'method')} on "
         f"{count(len({a.task for a in arms}), 'task')} under "
         f"{count(len({a.protocol for a in arms}), 'protocol')}, from {count(runs, 'completed run')}"
-        ". An arm is a configuration; its runs differ in their seed alone. Results under different "
-        "protocols are never in one table."
-    )
+        ". An arm is a configuration; its runs differ in their seed alone. "
+    ) + (JOINT if joint else APART)
     if not evidence.references:
         return [text]
     measured = {(arm.task, arm.protocol) for arm in arms}
@@ -34,11 +40,18 @@ def summary(evidence: Evidence) -> list[str]:
 
 
 def compared(evidence: Evidence) -> dict[tuple[str, str], str]:
-    """Return for each task and protocol the arms with their seeds."""
-    return {
-        key: ", ".join(f"{arm.label} ({seeds(arm)})" for arm in arms)
-        for key, arms in groups(evidence).items()
-    }
+    """Return for each task and protocol the arms with their seeds, or how many they are."""
+    return {key: _arms(arms) for key, arms in groups(evidence).items()}
+
+
+def _arms(arms: Sequence[Arm]) -> str:
+    """Return arms with their seeds; many of them, as of a search, are only counted."""
+    if len(arms) <= MOST_ARMS:
+        return ", ".join(f"{arm.label} ({seeds(arm)})" for arm in arms)
+    numbers = [len({trial.seed for trial in arm.trials}) for arm in arms]
+    fewest, most = min(numbers), max(numbers)
+    each = count(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
+    return f"{len(arms):,} arms of {each}; figures show the best, tables all"
 
 
 def seeds(arm: Arm) -> str:
@@ -59,6 +72,17 @@ def warnings(evidence: Evidence) -> list[str]:
     left_out = [f"{n:,} {state}" for state, n in sorted(evidence.unfinished.items()) if n]
     if left_out:
         found.append(f"Runs left out because they did not complete: {', '.join(left_out)}.")
+    found += _without_baseline(evidence)
+    if evidence.lost:
+        found.append(
+            f"Artifacts are not there of {count(evidence.lost, 'run')}: pictures and what plugins "
+            "read from them are missing."
+        )
+    if evidence.set_aside:
+        found.append(
+            f"Runs of studies' trials left out, being chosen among many: {evidence.set_aside:,}. "
+            "`--trials` takes them as arms."
+        )
     return found
 
 
@@ -102,6 +126,23 @@ def _broken(evidence: Evidence) -> Iterator[str]:
         yield f"Not a finite number in one run or more: {listed(bad)}."
     if silent:
         yield f"Never measured: {listed(silent)}."
+
+
+def _without_baseline(evidence: Evidence) -> Iterator[str]:
+    """Yield the tasks and protocols that have no arm to take differences from."""
+    baseline = evidence.baseline
+    if baseline is None:
+        return
+    slot, _, part = baseline.partition("=")
+    there = any(arm.label == baseline for arm in evidence.arms)
+    wanted = f"called {baseline}" if there else f"with {slot} {part}"
+    lacking = [
+        f"on {task} under {protocol}"
+        for (task, protocol), arms in groups(evidence).items()
+        if not any(names_baseline(arm, baseline) for arm in arms)
+    ]
+    if lacking:
+        yield f"No arm {wanted} {listed(lacking, '; ')}: no differences there."
 
 
 def _code(arms: Sequence[Arm]) -> Iterator[str]:

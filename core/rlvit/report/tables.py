@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -16,18 +16,20 @@ from rlvit.report.cells import (
     Notes,
     Table,
     count_cell,
+    difference_unit,
     slug,
     text_cell,
 )
 from rlvit.report.differences import difference_cells, names_baseline
+from rlvit.report.imported import imported_tables
 from rlvit.report.measured import BOLD, embolden, reference_cell, result_cell
 from rlvit.report.model import Arm, Evidence, Reference
 from rlvit.report.normalised import aggregate_tables
 from rlvit.specs import MetricDef
 
-__all__ = ["Cell", "Column", "Footnote", "Table", "tables"]
+__all__ = ["Cell", "Column", "Footnote", "Table", "mixed_tasks", "own_slugs", "tables"]
 
-ANY = "several protocols"
+ANY, NONE = "several protocols", "none of rlvit's"
 Line = dict[str, Reference]  # metric -> published number, of one row
 
 
@@ -54,29 +56,37 @@ def tables(
         raise UnknownName("baseline", baseline, {arm.label for arm in arms})
     evidence = replace(evidence, arms=tuple(arms))
     found = [
-        _Comparison(*group, evidence, baseline, seed).table() for group in _groups(arms, mixed)
+        _Comparison(*group, evidence, baseline, seed).table() for group in _groups(evidence, mixed)
     ]
+    found += imported_tables(evidence, seed)
     found += aggregate_tables(evidence, seed=seed)
     for protocol in dict.fromkeys(arm.protocol for arm in arms):
         found.append(budget_table(protocol, [a for a in arms if a.protocol == protocol], evidence))
     found += [_provenance(arms)] if arms else []
     found += [_unfinished(evidence.unfinished)] if any(evidence.unfinished.values()) else []
-    return list(_own_slugs(found))
+    return list(own_slugs(found))
 
 
-def _groups(arms: Sequence[Arm], mixed: bool) -> list[tuple[str, str, list[Arm]]]:
+def mixed_tasks(evidence: Evidence) -> dict[str, tuple[str, ...]]:
+    """Return the tasks that were measured under several protocols, with these."""
+    found: dict[str, set[str]] = {}
+    for arm in evidence.arms:
+        if arm.trials:
+            found.setdefault(arm.task, set()).add(arm.protocol)
+    return {task: tuple(sorted(names)) for task, names in sorted(found.items()) if len(names) > 1}
+
+
+def _groups(evidence: Evidence, mixed: bool) -> list[tuple[str, str, list[Arm]]]:
     """Return (task, protocol, arms), by task."""
-    protocols: dict[str, set[str]] = {}
-    for arm in arms:
-        protocols.setdefault(arm.task, set()).add(arm.protocol)
+    several: Collection[str] = mixed_tasks(evidence) if mixed else ()
     found: dict[tuple[str, str], list[Arm]] = {}
-    for arm in arms:
-        protocol = ANY if mixed and len(protocols[arm.task]) > 1 else arm.protocol
+    for arm in evidence.arms:
+        protocol = ANY if arm.task in several else arm.protocol
         found.setdefault((arm.task, protocol), []).append(arm)
     return [(*key, found[key]) for key in sorted(found)]
 
 
-def _own_slugs(found: Iterable[Table]) -> Iterator[Table]:
+def own_slugs(found: Iterable[Table]) -> Iterator[Table]:
     """Return the tables, those with a slug that was there before with a number after it."""
     seen: set[str] = set()
     for table in found:
@@ -131,8 +141,8 @@ class _Comparison:
 
     def _caption(self) -> str:
         text = (
-            f"{self.task} under {self.protocol}: mean over runs with its 95 % interval, by"
-            f" Student's t below {stats.STUDENT_BELOW} runs and by the bootstrap from there on."
+            "Mean over runs with its 95 % interval, by Student's t below"
+            f" {stats.STUDENT_BELOW} runs and by the bootstrap from there on."
         )
         if self.protocol == ANY:
             text += (
@@ -173,7 +183,7 @@ class _Comparison:
         if elsewhere:
             notes.say(
                 f"Other numbers for {self.task}, measured otherwise or of other metrics, are not"
-                f" shown: {elsewhere}."
+                f" in this table: {elsewhere}."
             )
         return list(rows.values())
 
@@ -185,7 +195,7 @@ class _Comparison:
         if self.protocol == ANY:
             columns.append(Column("protocol", "protocol", "text"))
             of_arms = [text_cell(row.protocol) for row in self.arms]
-            cells.append(of_arms + [text_cell(row.protocol or "none of rlvit's") for row in firsts])
+            cells.append(of_arms + [text_cell(row.protocol or NONE) for row in firsts])
         columns.append(Column("runs", "runs", "count"))
         counts = [count_cell(len(row.trials)) for row in self.arms]
         known = [{r.n or len(r.scores) or None for r in line.values()} for line in lines]
@@ -200,7 +210,11 @@ class _Comparison:
             reference_cell(line[metric.name], notes, self.seed) if metric.name in line else Cell()
             for line in lines
         ]
-        if self.protocol != ANY:
+        if self.protocol == ANY:
+            of_lines = [line[metric.name].protocol if metric.name in line else "" for line in lines]
+            ours = _marked(ours, [arm.protocol for arm in self.arms], notes)
+            published = _marked(published, of_lines, notes)
+        else:
             ours = embolden(ours, published, metric.direction)
         if any(cell.bold for cell in ours):
             notes.say(BOLD)
@@ -220,9 +234,20 @@ class _Comparison:
         main = metrics[0]
         place = next(i for i, column in enumerate(columns) if column.key == main.name) + 1
         title = f"minus {self.baseline}"
-        column = Column(f"difference/{main.name}", title, "difference", main.unit, main.direction)
+        unit = difference_unit(main.unit)
+        column = Column(f"difference/{main.name}", title, "difference", unit, main.direction)
         columns.insert(place, column)
         cells.insert(place, difference_cells(self.arms, main, self.baseline, notes, self.seed))
+
+
+def _marked(cells: Sequence[Cell], protocols: Sequence[str], notes: Notes) -> list[Cell]:
+    """Return cells of a joint table, every number with the footnote of its protocol."""
+    return [
+        cell
+        if cell.value is None
+        else replace(cell, marks=(*cell.marks, notes.mark(f"under {name or NONE}")))
+        for cell, name in zip(cells, protocols, strict=True)
+    ]
 
 
 def _provenance(arms: Sequence[Arm]) -> Table:

@@ -280,6 +280,16 @@ def test_the_program_adds_lists_and_removes(
     assert capsys.readouterr().out == "Nothing to show.\n"
 
 
+def test_an_unknown_task_near_a_known_one_is_asked_about(
+    tmp_path: Path, toy_alone: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(_write(tmp_path, "Old.json", {"Alphas": [1.0, 2.0], "Pong": [3.0, 4.0]}))
+    home = ["--home", str(tmp_path / "home")]
+    assert invoke([*home, "baselines", "add", path, "--metric", "toy/score"]) == 0
+    said = "no plugin offers Alphas (did you mean Alpha?), Pong: nothing to compare with\n"
+    assert capsys.readouterr().err == said
+
+
 def test_a_games_score_is_no_accuracy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(_write(tmp_path, "theirs.json", {"mnist": [0.98, 0.99]}))
     assert invoke(["--home", str(tmp_path), "baselines", "add", path]) == 2

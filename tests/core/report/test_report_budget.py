@@ -51,10 +51,30 @@ def test_budget_reads_what_is_there() -> None:
     beside = next(t for t in found if t.kind == "comparison")
     assert [c.key for c in beside.columns if c.key.startswith("budget/")] == [
         "budget/steps",
+        "budget/emulator_frames",
         "budget/pretraining_frames",
         "budget/hours",
         "budget/kept",
     ]
+
+
+def test_emulator_frames_follow_the_protocol() -> None:
+    config = {"steps": 100_000}
+    slow = arm("slow", [trial(0, {"eval/return": 1.0})], config=config, settings={"frame_skip": 16})
+    table = one(tables(evidence([slow])), "budget")
+    row = dict(zip([c.key for c in table.columns], table.rows[0], strict=True))
+    assert row["budget/emulator_frames"].value == 1_600_000  # not the task's usual 4 a step
+
+
+def test_tuning_is_counted_where_a_study_tried_an_arm() -> None:
+    tuned = arm("tuned", [trial(0, {"eval/return": 1.0})])
+    plain = arm("plain", [trial(0, {"eval/return": 2.0})])
+    found = tables(evidence([tuned, plain], tuning={"tuned": 40}))  # by fingerprint
+    for table in (one(found, "budget"), one(found, "comparison")):
+        place = [column.key for column in table.columns].index("budget/tuning_trials")
+        assert [row[place].value for row in table.rows] == [40, 0]
+    without = one(tables(evidence([tuned, plain])), "budget")
+    assert "budget/tuning_trials" not in [column.key for column in without.columns]
 
 
 def test_budget_does_not_repeat_a_headline() -> None:

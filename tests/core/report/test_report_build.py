@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from evidence_maker import evidence, scored
 
 import rlvit
 from rlvit.cli.main import invoke
+from rlvit.errors import Refused
 from rlvit.registry.store import Store
 from rlvit.report import drawing
-from rlvit.report.build import Order, recorded
+from rlvit.report.build import Order, _refuse_mixed, recorded
+from rlvit.report.summary import warnings
 
 TEXTS = ("index.html", "report.json", "report.md", "report.tex")
 
@@ -199,6 +202,41 @@ def test_no_completed_run_yet(
     assert "There is no completed run to report on." in text
     assert "rlvit run --plugin toy --puzzle Alpha --preset quick" in text
     assert report(home, "--check") == 0
+
+
+def test_what_lacks_a_baseline_is_named() -> None:
+    arms = [
+        scored("a", [1.0, 2.0]),
+        scored("b", [1.0, 2.0], slots={"selector": "random"}),
+        scored("c", [1.0], protocol="short"),
+        scored("d", [1.0], task="Seaquest"),
+    ]
+    said = "No arm with selector random on Pong under short; on Seaquest under full: no differences"
+    assert f"{said} there." in warnings(evidence(arms, baseline="selector=random"))
+    assert any(
+        line.startswith("No arm called a on") for line in warnings(evidence(arms, baseline="a"))
+    )
+    assert not any("differences" in line for line in warnings(evidence(arms)))
+
+
+def test_a_baseline_that_a_task_lacks_is_in_the_page(
+    home: Path, toy_alone: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = {"puzzle": "Beta", "preset": "quick", "device": "cpu", "threads": 1}
+    rlvit.run("toy", home=home, **known)
+    assert report(home, "--baseline", "reward=toy-half", "--format", "md") == 0
+    text = (home / "reports" / "report" / "report.md").read_text()
+    assert "No arm with reward toy-half on Beta under brief: no differences there." in text
+
+
+def test_a_refusal_names_every_task_with_several_protocols() -> None:
+    with pytest.raises(Refused) as caught:
+        _refuse_mixed({"Alpha": ("brief", "official"), "Beta": ("brief", "long")})
+    assert str(caught.value).startswith(
+        "Alpha was measured under brief, official; Beta was measured under brief, long: one table"
+    )
+    with pytest.raises(Refused, match="and 3 more: one table"):
+        _refuse_mixed({f"Task {number}": ("brief", "official") for number in range(9)})
 
 
 def test_the_command_says_what_was_asked() -> None:

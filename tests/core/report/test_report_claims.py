@@ -184,6 +184,14 @@ def test_a_run_without_a_number_is_counted_and_settles_nothing() -> None:
     assert (row["effect"], row["p"], row["n"]) == (None, None, 6)
 
 
+def test_a_difference_of_percentages_is_in_points() -> None:
+    metrics = {"eval/score": replace(METRICS["eval/score"], unit="%")}
+    found = replace(_evidence(_arm("a", HIGH), _arm("b", LOW)), metrics=metrics)
+    verdict = _judged(found)
+    assert claims.sentence(verdict).startswith("better by 9 points [6.694, 11.31], ")
+    assert claims.as_row(verdict)["unit"] == "points"
+
+
 def test_several_claims_are_corrected_for_their_number() -> None:
     scores = {"a": [5.0, 6.0, 7.0, 8.0], "b": [1.0, 2.0, 3.0, 4.0], "c": [1.5, 2.5, 3.5, 4.5]}
     evidence = _evidence(*(_arm(name, values) for name, values in scores.items()))
@@ -364,6 +372,11 @@ def test_the_program_judges_a_file(
         "better by 9 points [6.694, 11.31], a run beats one of the other with probability 1, "
         "p = 0.007937, n = 5 and 5"
     )
+    file.write_text(f'claims = ["{SENTENCE}", "b > a on Pong under full by eval/score"]')
+    assert invoke([*home, "claims", str(file)]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert "p = 0.01587 adjusted (Holm)," in lines[1]
+    assert lines[3].strip().startswith("worse by 9 points [6.694, 11.31], ")
     file.write_text(f'claims = ["{SENTENCE}", "b > a on Pong under full by eval/score"]')
     assert invoke([*home, "claims", str(file), "--format", "csv"]) == 3
     rows = capsys.readouterr().out.splitlines()

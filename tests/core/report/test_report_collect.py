@@ -84,7 +84,8 @@ def test_runs_that_differ_in_their_seed_alone_are_one_arm(store: Store, toy: Cat
     ]
     assert [trial.results["toy/score"].value for trial in arm.trials] == [1.0, 1.0, 1.5, 5.0]
     assert (arm.config, arm.slots) == (PLAIN, PARTS)  # nothing that cannot change a result
-    assert (arm.label, arm.method, arm.task, arm.protocol) == ("toy quick", "toy", "Alpha", "brief")
+    assert (arm.label, arm.method, arm.task) == ("toy quick steps=60", "toy", "Alpha")
+    assert arm.protocol == "brief"
 
 
 def test_a_trial_has_what_a_table_says_of_it(store: Store, toy: Catalog) -> None:
@@ -109,7 +110,7 @@ def test_only_completed_runs_that_are_not_archived_count(store: Store, toy: Cata
     add(store, "old-failure", seed=9, state="failed")
     store.annotate("old-failure", archived=True)
     evidence = gather(store.engine, toy)
-    assert names(evidence) == [("toy quick", ["good"])]
+    assert names(evidence) == [("toy quick steps=60", ["good"])]
     assert evidence.unfinished == {"created": 1, "failed": 2, "interrupted": 1, "running": 1}
 
 
@@ -176,34 +177,43 @@ def test_artifacts_are_found_by_kind(store: Store, toy: Catalog) -> None:
     assert second.artifacts == {"model": "runs/k3"}
 
 
-def test_a_label_says_in_what_arms_differ(store: Store, toy: Catalog) -> None:
-    add(store, "a")
-    add(store, "b", config={"rate": 3e-4})
-    add(store, "c", config={"rate": 3e-4}, slots={"selector": "toy-needy"})
+def test_a_label_says_in_what_an_arm_departs_from_its_preset(store: Store, toy: Catalog) -> None:
+    add(store, "a", preset="paper")
+    add(store, "b", preset="paper", config={"rate": 3e-4})
+    add(store, "c", preset="paper", config={"rate": 3e-4}, slots={"selector": "toy-needy"})
     assert names(gather(store.engine, toy)) == [
-        ("toy toy-needy rate=3e-4", ["c"]),
-        ("toy toy-pick rate=0.1", ["a"]),
-        ("toy toy-pick rate=3e-4", ["b"]),
+        ("toy paper", ["a"]),
+        ("toy paper rate=3e-4", ["b"]),
+        ("toy paper toy-needy rate=3e-4", ["c"]),
     ]
 
 
-def test_a_label_names_the_parts_that_a_preset_does_not_have(store: Store, toy: Catalog) -> None:
-    add(store, "a", slots={"selector": "toy-needy"})
-    assert names(gather(store.engine, toy)) == [("toy quick toy-needy", ["a"])]
+def test_a_label_does_not_depend_on_the_other_arms(store: Store, toy: Catalog) -> None:
+    add(store, "a", preset="paper", slots={"selector": "toy-needy"})
+    add(store, "b", preset="paper", config={"mode": "sum"})
+    add(store, "c", preset="paper", protocol="official")
+    whole = dict((ids[0], label) for label, ids in names(gather(store.engine, toy)))
+    assert whole == {"a": "toy paper toy-needy", "b": "toy paper mode=sum", "c": "toy paper"}
+    for run_id, label in whole.items():
+        assert names(gather(store.engine, toy, query=f"id == '{run_id}'")) == [(label, [run_id])]
 
 
 def test_an_arm_has_one_label_on_all_tasks(store: Store, toy: Catalog) -> None:
-    add(store, "a")
-    add(store, "b", config={"noisy": False})
-    add(store, "c", task="Beta", config={"bound": 2.0})  # it differs between tasks alone
-    add(store, "d", protocol="official", preset="paper")
+    add(store, "a", preset="paper")
+    add(store, "b", preset="paper", config={"noisy": False})
+    add(store, "c", preset="paper", task="Beta", config={"bound": 2.0})  # left to the task
+    add(store, "d", preset="paper", protocol="official")
     found = gather(store.engine, toy)
     assert names(found) == [
-        ("toy noisy=false", ["b"]),
-        *[("toy noisy=true", [run_id]) for run_id in _by_fingerprint(found, "toy noisy=true")],
-        ("toy paper", ["d"]),
+        *[("toy paper", [run_id]) for run_id in _by_fingerprint(found, "toy paper")],
+        ("toy paper noisy=false", ["b"]),
     ]
-    assert {arm.task for arm in found.arms if arm.label == "toy noisy=true"} == {"Alpha", "Beta"}
+    assert sorted(_by_fingerprint(found, "toy paper")) == ["a", "c", "d"]
+
+
+def test_configurations_under_several_protocols_have_their_own_labels(toy: Catalog) -> None:
+    found = called(toy, arm("1"), replace(arm("2", bound=2.0), protocol="brief"))
+    assert found == {"1": "toy paper bound=none", "2": "toy paper bound=2"}
 
 
 def _by_fingerprint(evidence: Evidence, label: str) -> list[str]:
@@ -219,7 +229,7 @@ def called(catalog: Catalog, *arms: Arm) -> dict[str, str]:
     return {one.fingerprint: one.label for one in labels(arms, catalog)}
 
 
-def test_presets_name_what_differs_in_much(toy: Catalog) -> None:
+def test_presets_and_departures_name_an_arm(toy: Catalog) -> None:
     arms = [
         arm("1", "paper"),
         arm("2", "official-code", noisy=False, steps=90),
@@ -235,8 +245,8 @@ def test_presets_name_what_differs_in_much(toy: Catalog) -> None:
     arms += [arm("5", "recommended", rate=0.05, bound=3.0)]
     assert called(toy, *arms)["3"] == "toy recommended bound=2"
     assert called(toy, *arms)["5"] == "toy recommended bound=3"
-    unknown = [replace(one, preset=f"my-{one.preset}") for one in arms]
-    assert called(toy, *unknown)["1"] == "toy bound=none mode=mean noisy=true rate=0.1 steps=60"
+    unknown = [replace(one, preset="mine") for one in arms[:2]]
+    assert called(toy, *unknown)["1"] == "toy mine noisy=true steps=60"
 
 
 @pytest.mark.parametrize(
@@ -250,20 +260,23 @@ def test_presets_name_what_differs_in_much(toy: Catalog) -> None:
     ],
 )
 def test_values_are_short(toy: Catalog, value: Any, text: str) -> None:
-    assert called(toy, arm("1", x=value), arm("2", x="other"))["1"] == f"toy x={text}"
+    assert called(toy, arm("1", x=value), arm("2", x="other"))["1"] == f"toy paper x={text}"
 
 
 def test_no_two_arms_have_the_same_label(toy: Catalog) -> None:
     found = called(toy, arm("1" * 64, rate=0.123456), arm("2" * 64, rate=0.123457), arm("3" * 64))
     assert found == {
-        "1" * 64: "toy rate=0.1235 #11111111",
-        "2" * 64: "toy rate=0.1235 #22222222",
-        "3" * 64: "toy rate=0.1",
+        "1" * 64: "toy paper rate=0.1235 #11111111",
+        "2" * 64: "toy paper rate=0.1235 #22222222",
+        "3" * 64: "toy paper",
     }
 
 
 def test_a_setting_that_an_older_version_did_not_have_is_unset(toy: Catalog) -> None:
-    assert called(toy, arm("1", new=None), arm("2")) == {"1": "toy new=none", "2": "toy new=unset"}
+    assert called(toy, arm("1", new=None), arm("2")) == {
+        "1": "toy paper new=none",
+        "2": "toy paper new=unset",
+    }
 
 
 def test_a_protocol_that_was_changed_is_another_one(store: Store, toy: Catalog) -> None:
@@ -295,12 +308,14 @@ def test_filters_choose_runs_and_references(store: Store, toy: Catalog) -> None:
     both = ["Theirs", "Others"]
     assert found() == (["a", "b", "c", "d"], both, 1)
     assert found(method="toy") == (["a", "b", "c"], both, 1)
-    assert found(method="OTHER") == (["d"], both, 0)
+    assert found(method="OTHER") == (["d"], ["Theirs"], 0)  # no arm is left on Beta
+    assert found(query="task == 'Beta'") == (["b"], ["Others"], 1)
+    assert found(trials=True) == (["a", "b", "c", "d"], both, 1)
     assert found(task="alpha") == (["a", "c", "d"], ["Theirs"], 0)
     assert found(task="Beta") == (["b"], ["Others"], 1)
     assert found(protocol="official") == (["c"], ["Theirs"], 0)
-    assert found(tag="lr") == (["a", "c"], both, 0)
-    assert found(tag="lr=low") == (["c"], both, 0)
+    assert found(tag="lr") == (["a", "c"], ["Theirs"], 0)
+    assert found(tag="lr=low") == (["c"], ["Theirs"], 0)
     assert found(tag="good", task="Beta") == ([], ["Others"], 0)
 
 
@@ -322,6 +337,13 @@ def test_an_unknown_name_is_refused(
     with pytest.raises(UnknownName) as caught:
         gather(store.engine, toy, **filters)
     assert str(caught.value).startswith(message)
+
+
+def test_a_message_prints_no_control_characters_of_tags(store: Store, toy: Catalog) -> None:
+    add(store, "a", tags={"good\x1b[31m": ""})
+    with pytest.raises(UnknownName) as caught:
+        gather(store.engine, toy, tag="god\x1b")
+    assert str(caught.value) == "unknown tag 'god\\x1b'. Did you mean 'good[31m'?"
 
 
 def test_an_empty_registry_is_no_error(store: Store, toy: Catalog) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def test_sources_without_a_protocol_share_no_table() -> None:
     found = [t for t in tables(evidence([], raw)) if t.kind == "aggregate"]
     assert [[row[0].text for row in t.rows] for t in found] == [["A"], ["B"]]
     assert len({t.slug for t in found}) == 2
+    assert all(re.fullmatch(r"aggregate--[a-z]+--2-games--[0-9a-f]{8}", t.slug) for t in found)
 
 
 def test_published_numbers_alone_make_no_table_beside_an_arm() -> None:

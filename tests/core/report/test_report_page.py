@@ -8,13 +8,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_evidence import arm, evidence, game_arm, trial
+from evidence_maker import arm, evidence, game_arm, trial
 
 from rlvit.report import page, stats
 from rlvit.report.canvas import Picture
+from rlvit.report.cells import Table
 from rlvit.report.model import Evidence, Reference
+from rlvit.report.sections import Extra
 from rlvit.report.summary import compared, listed, summary, warnings
 from rlvit.report.tables import tables
+from rlvit.sections import ReportSection
 
 FRAME = page.Frame(
     title="rlvit report",
@@ -58,12 +61,12 @@ class Balance(HTMLParser):
 def found() -> Evidence:
     """Return two arms on a game, one of them with a single run, and a number from a paper."""
     reference = Reference(
-        "Paper", "Pong", "full-games", "eval/return", 30.0, None, 5, "Table 1", "x", "secondary"
+        "Paper", "Pong", "full", "eval/return", 30.0, None, 5, "Table 1", "x", "secondary"
     )
     return evidence(
         [game_arm("fast", "Pong", [10, 20, 30]), game_arm("slow", "Pong", [5])],
         [reference],
-        {"failed": 2, "running": 0},
+        unfinished={"failed": 2, "running": 0},
     )
 
 
@@ -72,7 +75,7 @@ def picture(tmp_path: Path, name: str = "one", kind: str = "intervals") -> Pictu
     vector.write_text(VECTOR)
     bitmap.write_bytes(b"\x89PNG")
     files = (bitmap,) if kind == "gallery" else (vector, bitmap)
-    return Picture(kind, "Pong", "full-games", "A <title>", "What it shows.", files)  # type: ignore[arg-type]
+    return Picture(kind, "Pong", "full", "A <title>", "What it shows.", files)  # type: ignore[arg-type]
 
 
 def text_of(found: Evidence, *pictures: Picture) -> str:
@@ -101,7 +104,7 @@ def test_the_page_is_well_formed_and_in_order(found: Evidence, tmp_path: Path) -
     headings = re.findall(r"<h2>(.*?)</h2>", text)
     assert headings == [
         "Summary",
-        "Pong, full-games",
+        "Pong, full",
         "What it cost",
         "Where the numbers come from",
         "To make this report again",
@@ -110,20 +113,35 @@ def test_the_page_is_well_formed_and_in_order(found: Evidence, tmp_path: Path) -
         assert text.count(f'id="{anchor}"') == 1
 
 
+def test_names_of_arms_do_not_break_at_dashes() -> None:
+    label = "glimpse quick variant=hybrid-vit"
+    text = text_of(evidence([game_arm(label, "Pong", [1, 2])]))
+    assert 'class="text">glimpse quick <span class="word">variant=hybrid-vit</span></th>' in text
+
+
+def test_all_tables_are_in_the_order_of_the_page(found: Evidence) -> None:
+    section = ReportSection("own", "Own", "Of a plugin.", lambda request: None)
+    own = Table("section", "own", "Own table", "", (), (), task="Pong", protocol="full")
+    every = tables(found)
+    ordered = page.in_order(found, every, [Extra(section, "mine", "Pong", "full", tables=(own,))])
+    assert [table.kind for table in ordered[:3]] == ["comparison", "section", "budget"]
+    assert {table.slug for table in ordered} == {table.slug for table in [*every, own]}
+
+
 def test_every_number_has_its_interval_its_n_and_its_source(found: Evidence) -> None:
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text_of(found)))
     assert "20 [\N{MINUS SIGN}5, 45]" in text  # 20 +- 4.303 * 10 / sqrt(3), by Student's t
     assert "n=1" in text
     assert "Table 1" in text
-    assert "fast-Pong-s0, fast-Pong-s1, fast-Pong-s2" in text
+    assert "fast-Pong-0, fast-Pong-1, fast-Pong-2" in text
     assert "01234567" in text  # the commit
     assert "rlvit report --task" in text
 
 
 def test_nothing_that_a_user_wrote_becomes_markup() -> None:
     evil = "<script>alert(1)</script>\"'&"
-    runs = [trial(seed, "x", {"eval/return": 1.0 + seed}, note=evil) for seed in range(2)]
-    found = evidence([arm(evil, f"Task {evil}", runs)])
+    runs = [trial(seed, {"eval/return": 1.0 + seed}, "x", note=evil) for seed in range(2)]
+    found = evidence([arm(evil, runs, task=f"Task {evil}", method=evil)])
     text = text_of(found)
     assert "<script" not in text
     assert "&lt;script&gt;" in text
@@ -186,21 +204,22 @@ def test_the_summary_counts(found: Evidence) -> None:
     assert second == (
         "Of 1 number from papers or files, 1 were measured under a protocol that was run here."
     )
-    assert compared(found) == {("Pong", "full-games"): "fast (3 seeds), slow (1 seed)"}
+    assert compared(found) == {("Pong", "full"): "fast (3 seeds), slow (1 seed)"}
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stats, "FEWEST", 10)
     runs = [
-        trial(0, "odd", {"eval/return": float("nan")}, commit="a" * 40, dirty=True),
-        trial(0, "odd again", {}, commit="b" * 40),
+        trial(0, {"eval/return": float("nan")}, "odd", commit="a" * 40, dirty=True),
+        trial(0, {}, "odd again", commit="b" * 40),
     ]
+    silent = [trial(seed, {"eval/other": 1.0}, "mute") for seed in range(5)]
     found = evidence(
         [
             game_arm("fast", "Pong", [1] * 5),
             game_arm("fast", "Qbert", [1]),
-            arm("odd", "Pong", runs),
-            arm("mute", "Pong", [trial(seed, "mute", {"eval/other": 1.0}) for seed in range(5)]),
+            arm("odd", runs, method="odd"),
+            arm("mute", silent, method="mute"),
         ],
         unfinished={"interrupted": 1},
     )

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_evidence import arm, curve_of, evidence, game_arm, trial
+from evidence_maker import arm, curve_of, evidence, game_arm, trial
 
 from rlvit.registry import queries
 from rlvit.report import collect, drawing
+from rlvit.report.canvas import make_canvas
 from rlvit.report.curves import BINS, aligned, band
+from rlvit.report.gallery import gallery
 from rlvit.report.model import Evidence, Reference, Value
 from rlvit.report.plots import figures, pareto
 from rlvit.report.tables import tables
@@ -39,18 +41,18 @@ def _no_curves(monkeypatch: pytest.MonkeyPatch, _curves: None) -> None:
 
 def draw(found: Evidence, out: Path) -> dict[str, Any]:
     """Return the pictures by title."""
-    drawn = figures(found, ENGINE, out, tables=tables(found))
+    drawn = figures(make_canvas(found, ENGINE, out, 0), tables(found))
     return {picture.title: picture for picture in drawn}
 
 
 def image_arm(label: str, top1: list[float], gmacs: float) -> Any:
     trials = [
-        trial(seed, f"{label}-imagenette", {
+        trial(seed, {
             "eval/top1": value, "eval/gmacs": gmacs, "dense/top1": 75.0, "dense/gmacs": 1.25,
         })
         for seed, value in enumerate(top1)
     ]  # fmt: skip
-    return arm(label, "imagenette", trials)
+    return arm(label, trials, task="imagenette", method=label)
 
 
 def test_a_game_has_an_interval_plot_and_two_curves(tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_a_result_that_is_no_number_has_no_mark(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_no_curves")
 def test_references_stand_beside_under_the_same_protocol_only(tmp_path: Path) -> None:
     known = Reference(
-        "Paper", "Pong", "full-games", "eval/return", 7.0, None, 5, "Table 1", "x", "verified"
+        "Paper", "Pong", "full", "eval/return", 7.0, None, 5, "Table 1", "x", "verified"
     )
     other = replace(known, name="Elsewhere", protocol="quick")
     drawn = draw(evidence([game_arm("fast", "Pong", [1, 2])], [known, other]), tmp_path)
@@ -112,9 +114,9 @@ def test_references_stand_beside_under_the_same_protocol_only(tmp_path: Path) ->
 def test_protocols_never_share_a_figure(tmp_path: Path) -> None:
     quick = replace(game_arm("fast", "Pong", [1, 2]), protocol="quick")
     found = evidence([game_arm("fast", "Pong", [10, 20]), quick])
-    drawn = figures(found, ENGINE, tmp_path)
+    drawn = figures(make_canvas(found, ENGINE, tmp_path, 0))
     kinds = [(picture.kind, picture.protocol) for picture in drawn]
-    assert kinds.count(("intervals", "full-games")) == 1
+    assert kinds.count(("intervals", "full")) == 1
     assert kinds.count(("intervals", "quick")) == 1
 
 
@@ -123,7 +125,13 @@ def test_accuracy_against_compute(tmp_path: Path) -> None:
     found = evidence([image_arm("keep", [70, 71], 0.8), image_arm("drop", [60, 61], 0.9)])
     picture = draw(found, tmp_path)["eval/top1 against compute"]
     vector = picture.files[0].read_text()
-    assert "dense" in vector  # measured in the same runs
+    assert "dense of keep, drop" in vector  # measured in the same runs, whose
+    legend = vector[vector.index('id="legend_1"') :]
+    assert "LineCollection" not in legend  # marks without errors
+    assert "n=1" not in picture.caption
+    one = evidence([image_arm("keep", [70], 0.8), image_arm("drop", [60, 61], 0.9)])
+    alone = draw(one, tmp_path / "one")["eval/top1 against compute"]
+    assert "Hollow marks: one run (n=1)." in alone.caption
     assert "Pareto front" not in vector  # one arm is better in both
 
 
@@ -211,33 +219,36 @@ def test_the_gallery_takes_turns_and_leaves_large_pictures_out(
             (folder / f"{number}_picture.png").write_bytes(folder.name.encode())
         (folder / "0_huge.png").write_bytes(bytes(512_001))
         (folder / "selections.npz").write_bytes(b"no picture")
-    moments = {"a-s0": 2.0, "a-s1": 1.0}
+    moments = {"a-0": 2.0, "a-1": 1.0}
     monkeypatch.setattr(
         queries, "find_run", lambda engine, name: SimpleNamespace(created_at=moments[name])
     )
-    first = arm("a", "digits", [
-        trial(0, "a", {}, artifacts={"figures": str(folders["new"])}),
-        trial(1, "a", {}, artifacts={"figures": str(folders["old"])}),
-    ])  # fmt: skip
-    second = arm("b", "digits", [trial(0, "b", {}, artifacts={"figures": str(folders["other"])})])
-    gone = arm("c", "digits", [trial(0, "c", {}, artifacts={"figures": str(tmp_path / "gone")})])
+    digits = {"task": "digits"}
+    first = arm("a", [
+        trial(0, {}, "a", artifacts={"figures": str(folders["new"])}),
+        trial(1, {}, "a", artifacts={"figures": str(folders["old"])}),
+    ], **digits)  # fmt: skip
+    second = arm("b", [trial(0, {}, "b", artifacts={"figures": str(folders["other"])})], **digits)
+    gone = arm("c", [trial(0, {}, "c", artifacts={"figures": str(tmp_path / "gone")})], **digits)
     found = [
         picture
-        for picture in figures(evidence([first, second, gone]), ENGINE, tmp_path / "out")
+        for picture in gallery(
+            make_canvas(evidence([first, second, gone]), ENGINE, tmp_path / "out", 0)
+        )
         if picture.kind == "gallery"
     ]
     *found, left_out = found
     assert len(found) == 12
     assert left_out.files == ()
-    assert left_out.caption.endswith("larger than 512 kB: 0_huge.png of a-s0, 0_huge.png of b-s0.")
+    assert left_out.caption.endswith("larger than 512 kB: 0_huge.png of a-0, 0_huge.png of b-0.")
     contents = [picture.files[0].read_bytes() for picture in found]
     assert contents[:4] == [b"new", b"other", b"new", b"other"]
     assert set(contents) == {b"new", b"other"}
-    assert "Run a-s0." in found[0].caption
+    assert "Run a-0." in found[0].caption
 
 
 @pytest.mark.usefixtures("_no_curves")
 def test_single_runs_have_intervals_over_their_episodes(tmp_path: Path) -> None:
-    only = arm("one", "Pong", [trial(0, "one", {"eval/return": Value(10.0, 100, 5.0, 1000)})])
+    only = arm("one", [trial(0, {"eval/return": Value(10.0, 100, 5.0, 1000)})])
     vector = draw(evidence([only]), tmp_path)["eval/return by arm"].files[0].read_text()
     assert "10.00 [9.02, 10.98] n=1" in vector  # 10 +- 1.96 * 5 / sqrt(100)

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,30 @@ def test_latex_is_a_whole_booktabs_table() -> None:
     assert "%" not in bare.replace("{tabular}%", "")
     assert r"\input" not in body
     assert body.isascii() or set(re.findall(r"[^\x00-\x7f]", body)) == {"ü"}
+
+
+def test_latex_says_what_a_table_is_of() -> None:
+    table = replace(nasty_table(), title="Patches", caption="Means.", task="digits")
+    text = render.latex(replace(table, protocol="quick"))
+    assert r"\caption{\textbf{Patches (digits, quick).} Means.}" in text
+    named = replace(table, title="digits under quick", protocol="quick")
+    assert r"\caption{\textbf{digits under quick.} Means.}" in render.latex(named)
+
+
+def test_latex_breaks_a_wide_table_into_parts() -> None:
+    columns = (Column("a", "arm", "text"), *(Column(f"c{i}", "x" * 34, "count") for i in range(5)))
+    row = (Cell(text="one"), *(Cell(text=str(i)) for i in range(5)))
+    table = replace(nasty_table(), columns=columns, rows=(row,), breaks=())
+    text = render.latex(table)
+    assert [line for line in text.splitlines() if line.endswith(r" \\") and "one" in line] == [
+        r"one & 0 & 1 & 2 \\",
+        r"one & 3 & 4 \\",
+    ]
+    assert text.count(r"\begin{table}") == text.count(r"\label") == 1
+    tall = render.latex(replace(table, title="Wide", rows=(row,) * 30))  # not on one page
+    assert tall.count(r"\begin{table}") == tall.count(r"\caption") == 2
+    assert r"\caption{\textbf{Wide, continued.}}" in tall
+    assert tall.count(r"\label") == tall.count(r"\begin{minipage}") == 1
 
 
 def test_latex_rows_have_as_many_cells_as_columns() -> None:

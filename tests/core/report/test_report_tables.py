@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from evidence_maker import arm, evidence, reference, scored, trial
 from rlvit.errors import UnknownName
 from rlvit.report import stats
 from rlvit.report.cells import MINUS, Cell
-from rlvit.report.measured import embolden
+from rlvit.report.measured import embolden, interval_cell
 from rlvit.report.model import Arm, Value
 from rlvit.report.tables import Table, tables
+from rlvit.specs import MetricDef
 
 NAN, INF = float("nan"), float("inf")
 
@@ -291,7 +293,7 @@ def test_numbers_of_other_protocols_and_metrics_are_counted_only() -> None:
     ]
     table = one(tables(evidence([scored("a", [1.0])], found)))
     assert len(table.rows) == 1
-    assert "are not shown: 3." in said(table)
+    assert "are not in this table: 3." in said(table)
 
 
 def test_two_numbers_of_one_source_share_a_row_unless_they_clash() -> None:
@@ -333,6 +335,29 @@ def test_difference_from_the_baseline_with_holm_over_the_arms() -> None:
     # Seeds are the same, so the interval is that of the paired differences.
     x, y = np.array([2.0, 2.1, 2.2, 1.9, 1.85]), np.array(base)
     assert (better.value, better.low, better.high) == pytest.approx(stats.paired(x, y))
+
+
+def test_a_difference_of_percentages_is_in_points() -> None:
+    metric = MetricDef("eval/return", "%", "max", "share")
+    arms = [scored("base", [1.0, 2.0]), scored("other", [3.0, 4.5])]
+    found = evidence(arms)
+    found = replace(found, metrics={**found.metrics, "eval/return": metric})
+    units = {each.key: each.unit for each in one(tables(found, baseline="base")).columns}
+    assert (units["eval/return"], units["difference/eval/return"]) == ("%", "points")
+
+
+def test_an_interval_without_width_is_not_shown() -> None:
+    table = one(tables(evidence([scored("base", [8.0, 8.0, 8.0])])))
+    (cell,) = column(table, "eval/return")
+    assert (cell.shown, cell.value, cell.low, cell.high) == ("8", 8.0, 8.0, 8.0)
+    assert interval_cell(stats.Interval(3.04e-4, 3.04e-4, 3.04e-4), 3).shown == "0.000304"
+
+
+def test_a_footnote_is_made_of_sentences() -> None:
+    table = one(
+        tables(evidence([scored("m", [1.0, 2.0])], [reference("X", 1.0, note="one value")]))
+    )
+    assert said(table).endswith(". One value.")
 
 
 def test_other_seeds_are_not_paired() -> None:
