@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rlvit.errors import UnknownName, UsageProblem
 
 LARGEST = 2**53  # beyond it floats, and so estimates, no longer count one by one
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where studies look for a good value: between two ends, or among choices.
+
+    `Search(1e-5, 1e-3, log=True)`, `Search(2, 16, step=2)`, `Search(choices=(0.15, 0.25))`; of a
+    boolean or a choice between words `Search()` means all its values.
+
+    Raises:
+        ValueError: it is no range.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    step: float | None = None
+    choices: tuple[bool | int | float | str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no range."""
+        if (self.low is None) != (self.high is None):
+            raise ValueError("a range has two ends")
+        if self.choices and (self.low is not None or self.log or self.step is not None):
+            raise ValueError("give two ends or choices, not both")
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError("a choice is there twice")
+        if self.low is None or self.high is None:
+            if self.log or self.step is not None:
+                raise ValueError("log and step belong to a range with two ends")
+            return
+        if not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise ValueError("the ends of a range are finite numbers")
+        if self.low >= self.high:
+            raise ValueError(f"the first end, {self.low}, has to be below the second, {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError("both ends of a logarithmic range are above 0")
+        if self.step is not None and (self.step <= 0 or self.log):
+            raise ValueError("a step is above 0 and goes with no logarithm")
+
+    @property
+    def ends(self) -> tuple[bool | int | float | str, ...]:
+        """The values that lie at its borders: both ends, or every choice."""
+        if self.low is None or self.high is None:
+            return self.choices
+        return (self.low, self.high)
 
 
 class MethodConfig(BaseModel):
@@ -36,6 +84,7 @@ class OptionInfo:
     source: str
     group: str
     aliases: tuple[str, ...] = ()
+    search: Search | None = None
 
     @property
     def alias_flags(self) -> tuple[str, ...]:
@@ -53,6 +102,7 @@ def setting(
     bookkeeping: bool = False,
     instead_of: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
+    search: Search | None = None,
     **limits: Any,
 ) -> Any:
     """Declare a configuration value with its unit and source.
@@ -67,12 +117,20 @@ def setting(
         instead_of: fields that it excludes; giving it takes a preset's value of these away.
         aliases: names that a paper or its code has for it; users may give these, too. Presets,
             registry and fingerprint know the field's own name only.
+        search: where `rlvit tune` looks for a good value.
         limits: pydantic's `gt`, `ge`, `lt`, `le`.
+
+    Raises:
+        ValueError: the search leaves the limits.
     """
+    if search is not None:
+        _check_search(search, limits)
     extra: dict[str, Any] = {"unit": unit, "source": source, "group": group}
     extra["bookkeeping"] = bookkeeping
     extra["instead_of"] = list(instead_of)
     extra["aliases"] = list(aliases)
+    if search is not None:
+        extra["search"] = {**asdict(search), "choices": list(search.choices)}
     if (
         isinstance(default, int)
         and not isinstance(default, bool)
@@ -80,6 +138,17 @@ def setting(
     ):
         limits["le"] = LARGEST
     return Field(default=default, description=help, json_schema_extra=extra, **limits)
+
+
+def _check_search(search: Search, limits: Mapping[str, Any]) -> None:
+    """Refuse a range that leaves its field's limits; raises ValueError."""
+    holds = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
+    for value in search.ends:
+        for limit, bound in limits.items():
+            if limit in holds and not (
+                isinstance(value, int | float) and holds[limit](value, bound)
+            ):
+                raise ValueError(f"search: {value!r} is not {limit} {bound!r}")
 
 
 def options(config: type[MethodConfig]) -> list[OptionInfo]:
@@ -133,7 +202,32 @@ def _option(name: str, info: Any) -> OptionInfo:
         source=extra.get("source", "-"),
         group=extra.get("group", "Options"),
         aliases=tuple(extra.get("aliases", ())),
+        search=_search_of(extra),
     )
+
+
+def _search_of(extra: Mapping[str, Any]) -> Search | None:
+    """Return the range that a field's declaration has, if any."""
+    if "search" not in extra:
+        return None
+    return Search(**{**extra["search"], "choices": tuple(extra["search"]["choices"])})
+
+
+def check_value(config: type[MethodConfig], field: str, value: Any) -> Any:
+    """Return a value as a field would hold it, looked at alone.
+
+    Raises:
+        UsageProblem: it has the wrong type or is out of the field's limits.
+    """
+    info = config.model_fields[field]
+    kind: Any = info.annotation
+    for constraint in info.metadata:
+        kind = Annotated[kind, constraint]
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise UsageProblem(f"{to_flag(field)} {value}: {message}") from None
 
 
 def resolve(

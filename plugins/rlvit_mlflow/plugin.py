@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rlvit.contracts import LoggedRow, RunView
     from rlvit_mlflow.writer import Writer
 
+RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+
 
 class MlflowTracker:
     """Has one background writer for each run that is under way."""

@@ -26,6 +26,8 @@ LARGEST_FILE = 16 * 2**20  # bytes: larger files are not copied into MLflow
 PATIENCE = 60.0  # seconds that the end of a run waits for MLflow
 BRIEF = 5.0  # the same where waiting is unlikely to help: for anything but a lock
 RETRY = 5.0  # seconds between attempts while MLflow cannot be written
+# MLflow would tell its makers of its use; a run's tracker asks no other machine for anything.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 STATUS = {"completed": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
@@ -291,7 +293,7 @@ class Writer:
             self._id = client.create_run(
                 experiment,
                 start_time=int(self._run.started_at * 1000),
-                tags=self._tags(),
+                tags=self._tags() | self._parent(client, experiment),
                 run_name=self._run.name,
             ).info.run_id
         self._log_params(client)  # also where an earlier attempt came no further than the run
@@ -311,6 +313,23 @@ class Writer:
             },  # else a page on GenAI opens
         )
         return str(made)
+
+    def _parent(self, client: Any, experiment: str) -> dict[str, str]:
+        """Return the tag that shows a trial under its study, whose own run is made if need be.
+
+        The study's run is a heading: it is over from the start, for nobody could end it in time.
+        """
+        study = self._run.tags.get("study", "")
+        if "trial" not in self._run.tags or not study or set(study) & set("'`\\"):
+            return {}
+        found = client.search_runs([experiment], f"tags.`rlvit.study` = '{study}'", max_results=1)
+        if found:
+            return {"mlflow.parentRunId": found[0].info.run_id}
+        start = int(self._run.started_at * 1000)
+        tags = {"rlvit.study": study, "rlvit.method": self._run.method}
+        made = client.create_run(experiment, start_time=start, tags=tags, run_name=study)
+        client.set_terminated(made.info.run_id, STATUS["completed"])
+        return {"mlflow.parentRunId": made.info.run_id}
 
     def _tags(self) -> dict[str, str]:
         run, origin = self._run, self._run.provenance

@@ -9,203 +9,31 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from rlvit.cli.method_options import PREFIX, SLOT, RunCommand, pick
 from rlvit.errors import RlvitError, UsageProblem
-from rlvit.specs import DATASET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from rlvit.catalog import Catalog
-    from rlvit.config import OptionInfo
     from rlvit.home import Home
     from rlvit.runs.execute import RunOutcome
     from rlvit.runs.plan import Plan, Request
-    from rlvit.specs import MethodSpec
+    from rlvit.runs.trained import TrainedSelector
 
 MOST_SEEDS = 10_000
-PREFIX = "set_"  # click's name of a configuration option, so that it cannot clash with ours
-
-
-class RunCommand(click.Command):
-    """Has the options of the method that `--plugin` names, its tasks and its slots."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Look for `--plugin` first: it decides which options exist."""
-        name = _peek(args, "--plugin")
-        if name is not None:
-            from rlvit.cli.session import load_catalog
-
-            catalog = load_catalog()
-            ctx.meta["catalog"] = catalog
-            ctx.meta["method"] = catalog.method(name)
-        return super().parse_args(ctx, [_dashed(arg) for arg in args])
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the fixed options and those of the method."""
-        params = super().get_params(ctx)
-        method = ctx.meta.get("method")
-        if method is None:
-            return params
-        own = _method_options(method)
-        program = ctx.parent.command.params if ctx.parent else []  # --home, also after `run`
-        _refuse_clashes(method.name, [*program, *params], own)
-        return [*own, *params]
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options under headings, with unit, default and source."""
-        method: MethodSpec | None = ctx.meta.get("method")
-        common: list[tuple[str, str]] = []
-        by_group: dict[str, list[tuple[str, str]]] = {}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None:
-                group = getattr(param, "group", None)
-                (common if group is None else by_group.setdefault(group, [])).append(record)
-        with formatter.section("Options"):
-            formatter.write_dl(common)
-        if method is None:
-            formatter.write_paragraph()
-            formatter.write_text("`rlvit run --plugin NAME --help` shows the method's own options.")
-            return
-        with formatter.section("Presets"):
-            formatter.write_dl([(f"--preset {p.name}", p.summary) for p in method.presets])
-        formatter.write_paragraph()
-        formatter.write_text(
-            "The defaults below are the values of the preset `paper`; "
-            "`--preset NAME --dry-run` shows those of any preset."
-        )
-        for group, rows in by_group.items():
-            with formatter.section(group):
-                formatter.write_dl(rows)
-
-
-def _refuse_clashes(
-    method: str, ours: Sequence[click.Parameter], own: Sequence[click.Parameter]
-) -> None:
-    """Refuse a method of which one of its own options is also another option.
-
-    Raises:
-        UsageProblem: the message names the option.
-    """
-    fixed = {flag for param in ours for flag in (*param.opts, *param.secondary_opts)}
-    taken: set[str] = set()
-    for param in own:
-        for flag in (*param.opts, *param.secondary_opts):
-            if flag in fixed:
-                raise UsageProblem(f"{method} has an option that is ours: {flag}.")
-            if flag in taken:
-                raise UsageProblem(f"{method} has two options {flag}.")
-            taken.add(flag)
-
-
-class GroupedOption(click.Option):
-    """An option that is shown under a heading."""
-
-    def __init__(self, *names: Any, group: str, **attributes: Any) -> None:
-        super().__init__(*names, **attributes)
-        self.group = group
-
-
-def _peek(args: list[str], flag: str) -> str | None:
-    """Return the value that follows a flag, before anything is parsed."""
-    for position, arg in enumerate(args):
-        if arg == flag and position + 1 < len(args):
-            return args[position + 1]
-        if arg.startswith(flag + "="):
-            return arg.partition("=")[2]
-    return None
-
-
-def _method_options(method: MethodSpec) -> list[click.Parameter]:
-    from rlvit.config import options
-
-    listed: list[click.Parameter] = [
-        click.Option(
-            [f"--{method.task_kind}", "task"], metavar="NAME", help=f"The {method.task_kind}."
-        )
-    ]
-    if method.task_kind == DATASET:
-        listed += _data_options()
-    for slot, default in method.slots.items():
-        text = f"The part in the slot {slot!r}.  [default: {default}]"
-        listed.append(
-            GroupedOption([f"--{slot}", f"slot_{slot}"], metavar="NAME", help=text, group="Parts")
-        )
-    for info in options(method.config):
-        listed += [_field_option(info), *_alias_options(info)]
-    return listed
-
-
-def _data_options() -> list[click.Parameter]:
-    """Return the options of methods that train on images."""
-    return [
-        click.Option(
-            ["--data-root"],
-            metavar="DIR",
-            help="Where datasets are, or are downloaded to.  [default: RLVIT_DATA, else ./data]",
-        ),
-        click.Option(
-            ["--skip-bad-images"],
-            is_flag=True,
-            help="Leave images out that cannot be decoded, and count them.",
-        ),
-    ]
-
-
-def _field_option(info: OptionInfo) -> click.Parameter:
-    also = f"; also {', '.join(info.alias_flags)}" if info.aliases else ""
-    return GroupedOption(
-        [_spelled(info, info.flag), PREFIX + info.field],
-        type=_kind(info),
-        default=None,
-        help=f"{info.help}  [default: {_shown(info)}; source: {info.source}{also}]",
-        group=info.group,
-    )
-
-
-def _alias_options(info: OptionInfo) -> Iterator[click.Parameter]:
-    """Yield an option for each alias; their field's help names them.
-
-    They are options of their own and not further names in their field's, because click would take
-    the last of several without a word; `resolve` sees them all and refuses.
-    """
-    for alias, flag in zip(info.aliases, info.alias_flags, strict=True):
-        names = [_spelled(info, flag), PREFIX + alias]
-        yield click.Option(names, type=_kind(info), default=None, hidden=True)
-
-
-def _dashed(arg: str) -> str:
-    """Write an option with dashes: papers' parameters may be given as they print them."""
-    if not arg.startswith("--"):
-        return arg
-    flag, equals, value = arg.partition("=")
-    return flag.replace("_", "-") + equals + value
-
-
-def _spelled(info: OptionInfo, flag: str) -> str:
-    """Return a flag as click declares it: of a boolean, with its opposite."""
-    return f"{flag}/--no-{flag[2:]}" if info.type is bool else flag
-
-
-def _kind(info: OptionInfo) -> Any:
-    """Return click's type of a field; a boolean needs none."""
-    if info.type is bool:
-        return None
-    return click.Choice(info.choices) if info.choices else info.type
-
-
-def _shown(info: OptionInfo) -> str:
-    """Return a field's default with its unit, as help shows it."""
-    if info.default is None:
-        return "by task"
-    if isinstance(info.default, bool):
-        return "yes" if info.default else "no"
-    value = f"{info.default:,}" if isinstance(info.default, int) else str(info.default)
-    return value if info.unit == "-" else f"{value} {info.unit}"
 
 
 @click.command(cls=RunCommand)
-@click.option("--plugin", required=True, metavar="NAME", help="The method.")
+@click.option("--plugin", metavar="NAME", help="The method.")
+@click.option(
+    "--from-trial",
+    metavar="STUDY:NUMBER",
+    help="Run a trial of a study again: everything but --name, --tag and --note is the trial's.",
+)
+@click.option(
+    "--selector-from",
+    metavar="RUN",
+    help="Take the selector that a completed run trained, frozen.",
+)
 @click.option(
     "--preset",
     metavar="NAME",
@@ -239,11 +67,17 @@ def run(
     seeds: str | None,
     dry_run: bool,
     print_every: float,
+    from_trial: str | None,
     **given: Any,
 ) -> int:
     """Run a method on a task, and remember everything about it."""
     from rlvit.runs.plan import Request, make_plan
 
+    if from_trial is not None:
+        plans = _trial_again(ctx, from_trial, given)
+        return _start(ctx, plans, None, print_every, chosen=True, dry_run=dry_run)
+    if given["plugin"] is None:
+        raise click.MissingParameter(ctx=ctx, param_hint="'--plugin'", param_type="option")
     if seeds is not None and ctx.get_parameter_source("seed") is ParameterSource.COMMANDLINE:
         raise UsageProblem("give --seed or --seeds, not both.")
     catalog: Catalog = ctx.meta["catalog"]
@@ -252,8 +86,8 @@ def run(
         task=given["task"],
         preset=given["preset"],
         protocol=given["protocol"],
-        slots=_pick(given, "slot_"),
-        values=_pick(given, PREFIX),
+        slots=pick(given, SLOT),
+        values=pick(given, PREFIX),
         name=given["name"],
         note=given["note"],
         tags=parse_tags(given["tags"]),
@@ -261,14 +95,67 @@ def run(
         threads=given["threads"],
         data_root=given.get("data_root"),
         skip_bad_images=given.get("skip_bad_images", False),
+        trained=trained_selector(catalog, ctx.obj, given["selector_from"]),
     )
-    plans = [make_plan(catalog, replace(request, seed=one)) for one in _parse_seeds(seeds, seed)]
-    other = None if given["preset"] is not None else _other_plan(catalog, request, plans[0])
-    _announce(plans[0], other, chosen=given["preset"] is not None, dry_run=dry_run)
+    plans = [make_plan(catalog, replace(request, seed=one)) for one in parse_seeds(seeds, seed)]
+    chosen = given["preset"] is not None
+    other = None if chosen else _other_plan(catalog, request, plans[0])
+    return _start(ctx, plans, other, print_every, chosen=chosen, dry_run=dry_run)
+
+
+def trained_selector(catalog: Catalog, home: Home, run: str | None) -> TrainedSelector | None:
+    """Return the selector that a run trained, if one is asked for; raises UsageProblem."""
+    if run is None:
+        return None
+    from rlvit.cli.session import open_registry
+    from rlvit.runs.trained import find_trained
+
+    with open_registry(home) as store:
+        return find_trained(catalog, store, home, run)
+
+
+def _start(
+    ctx: click.Context,
+    plans: list[Plan],
+    other: Plan | None,
+    print_every: float,
+    *,
+    chosen: bool,
+    dry_run: bool,
+) -> int:
+    """Announce runs and carry them out, one after another; return the exit code."""
+    _announce(plans[0], other, chosen=chosen, dry_run=dry_run)
     if dry_run:
         return 0
-    codes = [_run_one(ctx, catalog, plan, print_every) for plan in plans]
-    return max(codes)
+    return max(_run_one(ctx, ctx.meta["catalog"], plan, print_every) for plan in plans)
+
+
+def _trial_again(ctx: click.Context, wanted: str, given: dict[str, Any]) -> list[Plan]:
+    """Return the plans of a trial's runs.
+
+    Raises:
+        UsageProblem: there is no such trial, or an option was given that the trial decides.
+    """
+    from rlvit.cli.session import load_catalog
+    from rlvit.registry.studies import StudyStore
+    from rlvit.tune.fresh import replayed
+
+    for name, parameter in ((p.name, p) for p in ctx.command.params if p.name):
+        free = name in ("from_trial", "name", "tags", "note", "dry_run", "print_every")
+        if not free and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UsageProblem(f"--from-trial decides {parameter.opts[0]}; leave one of them out.")
+    ctx.meta["catalog"] = catalog = load_catalog()
+    ctx.obj.require_registry()
+    store = StudyStore(ctx.obj.registry_url)
+    try:
+        plans = replayed(catalog, store, wanted)
+    finally:
+        store.close()
+    tags = parse_tags(given["tags"])
+    return [
+        replace(plan, name=given["name"], note=given["note"], tags={**plan.tags, **tags})
+        for plan in plans
+    ]
 
 
 @click.command()
@@ -306,15 +193,6 @@ def resume(
     return _conclude(ctx, outcome)
 
 
-def _pick(given: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the options of a prefix that the user gave."""
-    return {
-        name.removeprefix(prefix): value
-        for name, value in given.items()
-        if name.startswith(prefix) and value is not None
-    }
-
-
 def parse_tags(tags: tuple[str, ...]) -> dict[str, str]:
     """Read KEY or KEY=VALUE.
 
@@ -327,7 +205,7 @@ def parse_tags(tags: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def _parse_seeds(seeds: str | None, seed: int) -> list[int]:
+def parse_seeds(seeds: str | None, seed: int) -> list[int]:
     """Read `0-4` or `0,2,7`.
 
     Raises:
@@ -430,19 +308,19 @@ def _conclude(ctx: click.Context, outcome: RunOutcome) -> int:
     attempts = f" in {outcome.attempt} attempts" if outcome.attempt > 1 else ""
     spent = f"{words(outcome.computed)} of computing{attempts}"
     click.echo(f"{outcome.id}: {outcome.state} after {spent}")
-    short, program = outcome.id.rpartition("-")[2], _program(ctx.obj)
+    short, called = outcome.id.rpartition("-")[2], program(ctx.obj)
     if outcome.state == "completed":
         click.echo(f"  folder   {outcome.folder}")
-        click.echo(f"  details  {program} runs show {short}")
-        click.echo(f"  curves   {program} ui")
+        click.echo(f"  details  {called} runs show {short}")
+        click.echo(f"  curves   {called} ui")
         return 0
-    click.echo(f"  go on    {program} resume {short}")
+    click.echo(f"  go on    {called} resume {short}")
     if outcome.error is not None:
         raise RlvitError(outcome.error)
     return 130
 
 
-def _program(home: Home) -> str:
+def program(home: Home) -> str:
     """Return how to call the program for this home from where the user is."""
     import shlex
 

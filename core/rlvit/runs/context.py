@@ -35,13 +35,16 @@ if TYPE_CHECKING:
 
 
 class StopFlag:
-    """Set by Ctrl-C or SIGTERM; a run looks at it between steps."""
+    """Set by Ctrl-C, SIGTERM or who watches a run; the run looks at it between steps."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._reason = "stopped as asked"
 
-    def set(self) -> None:
-        """Ask for a stop."""
+    def set(self, reason: str | None = None) -> None:
+        """Ask for a stop; the first reason is kept."""
+        if reason is not None and not self:
+            self._reason = reason
         self._event.set()
 
     def __bool__(self) -> bool:
@@ -50,7 +53,7 @@ class StopFlag:
     def check(self) -> None:
         """Raise Interrupted if a stop was asked for."""
         if self:
-            raise Interrupted("stopped as asked")
+            raise Interrupted(self._reason)
 
 
 class TrainingContext:

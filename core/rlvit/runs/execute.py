@@ -6,8 +6,8 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rlvit.catalog import Catalog
 from rlvit.config import bookkeeping, identity
-from rlvit.contracts import Artifact, Measurement, RunView
+from rlvit.contracts import Artifact, LoggedRow, Measurement, RunView
 from rlvit.errors import Interrupted, RlvitError
 from rlvit.home import Home
 from rlvit.registry import queries
@@ -29,9 +29,11 @@ from rlvit.runs.checkpoint import Checkpoints
 from rlvit.runs.context import StopFlag, TrainingContext
 from rlvit.runs.display import Display
 from rlvit.runs.events import hear_signals, tell, tell_strictly
-from rlvit.runs.folder import RunFolder, write_json
+from rlvit.runs.folder import RunFolder
 from rlvit.runs.plan import Plan, Request, make_plan
 from rlvit.runs.recorder import Recorder, absorb
+from rlvit.runs.trained import of_run
+from rlvit.runs.views import mirror, view_of
 from rlvit.specs import digest
 
 
@@ -50,8 +52,29 @@ class RunOutcome:
     error: str | None = None
 
 
-def start(catalog: Catalog, home: Home, plan: Plan, display: Display) -> RunOutcome:
+# Sees what a run logs, a few seconds later, and may ask it to stop. Of a resumed run it is first
+# given the rows that still count of the attempts before.
+Watch = Callable[[Sequence[LoggedRow], StopFlag], None]
+
+
+def start(
+    catalog: Catalog,
+    home: Home,
+    plan: Plan,
+    display: Display,
+    *,
+    run_id: str | None = None,
+    watch: Watch | None = None,
+) -> RunOutcome:
     """Make a run of a plan and carry it to its end.
+
+    Args:
+        catalog: what the plugins offer.
+        home: where the run is kept.
+        plan: of the run.
+        display: shows its progress.
+        run_id: the run's id, if it was written down before; else a new one.
+        watch: sees what the run logs, and may stop it.
 
     Raises:
         RlvitError: the registry cannot be used, or a plugin refused the run.
@@ -60,18 +83,21 @@ def start(catalog: Catalog, home: Home, plan: Plan, display: Display) -> RunOutc
     home.create()
     try:
         sweep(catalog, home, store)
-        new, diff = _describe(home, plan)
+        new, diff = _describe(home, plan, run_id or plan.new_id())
         folder = RunFolder(Path(new.folder))
         folder.create()
+        given, plan = plan.trained, plan.keeping_parts(folder.path)
         if diff:
             (folder.path / "source.diff").write_text(diff)
         store.declare_metrics(catalog.metrics.values())
         with _claim(home, new.id):
             store.create_run(new)
+            if given is not None:
+                store.add_artifact(new.id, given.artifact, "used")
             mirror(store, home, new.id)
             detail = {**new.provenance, "git_diff": digest(diff)}  # looked up once, for both
             return _carry_out(
-                catalog, home, store, plan, new.id, folder, display, detail, fresh=True
+                catalog, home, store, plan, new.id, folder, display, detail, watch, fresh=True
             )
     finally:
         store.close()
@@ -84,6 +110,8 @@ def resume(
     display: Display,
     threads: int | None = None,
     data_root: str | None = None,
+    *,
+    watch: Watch | None = None,
 ) -> RunOutcome:
     """Go on with an interrupted or failed run from its last checkpoint.
 
@@ -100,13 +128,13 @@ def resume(
         folder = RunFolder(home.runs / record.id)
         if not folder.path.is_dir():
             raise RlvitError(f"run {record.id} has no folder {folder.path}: it cannot be resumed.")
-        plan = _plan_again(catalog, record, threads, data_root)
+        plan = _plan_again(catalog, home, record, threads, data_root)
         store.declare_metrics(catalog.metrics.values())
         with _claim(home, record.id):
             store.relocate(record.id, str(folder.path))  # the home may have been moved
             detail = _circumstances(plan)
             return _carry_out(
-                catalog, home, store, plan, record.id, folder, display, detail, fresh=False
+                catalog, home, store, plan, record.id, folder, display, detail, watch, fresh=False
             )
     finally:
         store.close()
@@ -155,50 +183,9 @@ def _claim(home: Home, run_id: str) -> Iterator[None]:
         lock.release()
 
 
-def view_of(store: Store, home: Home, run_id: str, **more: Any) -> RunView:
-    """Return a run as event hooks see it, read from the registry."""
-    record = queries.find_run(store.engine, run_id)
-    shared = {
-        name: getattr(record, name)
-        for name in RunView.__dataclass_fields__
-        if hasattr(record, name)
-    }
-    results = queries.results(store.engine, run_id)
-    known: dict[str, Any] = {
-        **shared,
-        "home": home.root,
-        "folder": home.runs / record.id,
-        "started_at": record.started_at or record.created_at,
-        "artifacts": tuple(
-            Artifact(a.kind, a.key, a.sha256, Path(a.path), a.made_by, a.inputs, a.size)
-            for a in queries.artifacts(store.engine, run_id)
-        ),
-        "results": tuple(
-            Measurement(r.metric, r.value, r.samples, r.spread, r.step)
-            for r in results
-            if not r.superseded and r.value is not None
-        ),
-    }
-    return RunView(**{**known, **more})
-
-
-def mirror(store: Store, home: Home, run_id: str) -> None:
-    """Write what the registry knows of a run into its folder, which is then complete in itself."""
-    record = queries.find_run(store.engine, run_id)
-    whole = asdict(record)
-    whole["format"] = 1
-    whole["transitions"] = [asdict(t) for t in queries.transitions(store.engine, run_id)]
-    whole["artifacts"] = [asdict(a) for a in queries.artifacts(store.engine, run_id)]
-    whole["results"] = [asdict(r) for r in queries.results(store.engine, run_id)]
-    folder = home.runs / run_id
-    if folder.is_dir():
-        write_json(folder / "run.json", whole)
-
-
-def _describe(home: Home, plan: Plan) -> tuple[NewRun, str]:
+def _describe(home: Home, plan: Plan, run_id: str) -> tuple[NewRun, str]:
     """Return the registry's first row of a run, and the difference of its code from the commit."""
     code, diff = provenance.code_state(_source(plan))
-    run_id = plan.new_id()
     new = NewRun(
         id=run_id,
         name=plan.name or run_id,
@@ -256,21 +243,23 @@ def _source(plan: Plan) -> Path | None:
 
 
 def _plan_again(
-    catalog: Catalog, record: RunRecord, threads: int | None, data_root: str | None
+    catalog: Catalog, home: Home, record: RunRecord, threads: int | None, data_root: str | None
 ) -> Plan:
     """Return the plan of a run that exists already."""
+    trained, slots = of_run(catalog, record.slots, home.runs / record.id)
     request = Request(
         plugin=record.method,
         task=record.task,
         preset=record.preset,
         protocol=record.protocol,
-        slots=dict(record.slots),
+        slots=slots,
         values=dict(record.config),
         seed=record.seed,
         device=record.provenance["device"],
         threads=threads or record.provenance["threads"],
         data_root=data_root,
         skip_bad_images=record.provenance.get("skip_bad_images", False),
+        trained=trained,
     )
     plan = make_plan(catalog, request)
     if data_root is None and record.provenance.get("data_root"):  # not every task looks there
@@ -292,6 +281,7 @@ def _carry_out(
     folder: RunFolder,
     display: Display,
     detail: Mapping[str, Any],
+    watch: Watch | None = None,
     *,
     fresh: bool,
 ) -> RunOutcome:
@@ -313,17 +303,15 @@ def _carry_out(
     folder.open()
     history = partial(folder.logged_before, folder.rows["metrics"])
     view = view_of(store, home, run_id, metrics=catalog.metrics, say=say, history=history)
-    recorder = Recorder(
-        run_id,
-        attempt,
-        folder,
-        store,
-        catalog.metrics,
-        lambda rows: tell(catalog, "rlvit_run_logged", say, run=view, rows=rows),
-        say,
-    )
-    checkpoints = Checkpoints(folder.path / "checkpoint")
     stop = StopFlag()
+
+    def logged(rows: Sequence[LoggedRow]) -> None:
+        tell(catalog, "rlvit_run_logged", say, run=view, rows=rows)
+        if watch is not None:
+            watch(rows, stop)
+
+    recorder = Recorder(run_id, attempt, folder, store, catalog.metrics, logged, say)
+    checkpoints = Checkpoints(folder.path / "checkpoint")
 
     def use(artifact: Artifact) -> None:
         role = "made" if artifact.made_by == run_id else "used"
@@ -336,6 +324,8 @@ def _carry_out(
             say(f"attempt {attempt}: " + _where(found))
         recorder.start(None if fresh else _watermarks(folder, found))
         tell_strictly(catalog, "rlvit_run_started", run=view)
+        if watch is not None and not fresh:
+            watch(folder.logged_before(folder.rows["metrics"]), stop)
         context = TrainingContext(
             run_id=run_id,
             plan=plan,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rlvit.catalog import Catalog
 from rlvit.config import MethodConfig, identity, resolve
 from rlvit.errors import UsageProblem
 from rlvit.manager import PluginInfo
+from rlvit.runs.trained import SLOT, TrainedSelector, shape_of
 from rlvit.specs import (
     DataRequest,
     EvaluatorSpec,
@@ -46,6 +47,7 @@ class Request:
     threads: int | None = None
     data_root: str | None = None
     skip_bad_images: bool = False
+    trained: TrainedSelector | None = None  # of another run, for the selector's slot
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Plan:
     threads: int
     data_root: Path
     skip_bad_images: bool
+    trained: TrainedSelector | None = None
 
     @property
     def slots(self) -> dict[str, str]:
@@ -95,6 +98,17 @@ class Plan:
         """Return where the images of a dataset are looked for."""
         return DataRequest(self.data_root, say, self.skip_bad_images, self.threads)
 
+    def keeping_parts(self, folder: Path) -> Plan:
+        """Return the plan with what other runs made read from copies in the run's own folder.
+
+        Raises:
+            RlvitError: what they made is no longer there.
+        """
+        if self.trained is None:
+            return self
+        own = self.trained.copied(folder)
+        return replace(self, trained=own, parts={**self.parts, SLOT: own.frozen})
+
     def new_id(self) -> str:
         """Return an id for a run of this plan: readable, and unique by 40 random bits."""
         short = "".join(secrets.choice(ALPHABET) for _ in range(8))
@@ -118,8 +132,11 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
     preset = method.preset(request.preset or default_preset(device))
     protocol = task.protocol(request.protocol or preset.protocol)
     config = resolve(method.config, preset.values, request.values)
-    parts = catalog.parts(method, {**preset.slots, **request.slots})
+    parts = _parts(catalog, method, preset, request)
     config = method.adapt(config, task, parts)
+    _check_selector(parts, config, task)
+    if request.trained is not None:
+        request.trained.check(parts["backbone"], config, task)
     if not 0 <= request.seed < 2**31:  # what an integer column holds
         raise UsageProblem(f"--seed {request.seed}: should be 0 or more and less than 2**31.")
     if request.name == "latest":
@@ -141,7 +158,39 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
         threads=resolve_threads(request.threads),
         data_root=resolve_data_root(request.data_root),
         skip_bad_images=request.skip_bad_images,
+        trained=request.trained,
     )
+
+
+def _parts(
+    catalog: Catalog, method: MethodSpec, preset: Preset, request: Request
+) -> dict[str, Any]:
+    """Return the part for each slot, a trained selector in its own.
+
+    Raises:
+        UsageProblem: they do not fit together, or two selectors are asked for.
+    """
+    chosen = {**preset.slots, **request.slots}
+    if request.trained is None:
+        return catalog.parts(method, chosen)
+    given, name = request.slots.get(SLOT), request.trained.spec.name
+    if given is not None and catalog.entry("selector", given).spec.name != name:
+        raise UsageProblem(
+            f"--selector {given} and --selector-from contradict each other: the selector of run "
+            f"{request.trained.artifact.made_by} is {name}."
+        )
+    if not {SLOT, "backbone"} <= set(method.slots):
+        raise UsageProblem(f"--selector-from: {method.name} has no selector on a backbone.")
+    parts = catalog.parts(method, {**chosen, SLOT: name}, untrained=False)
+    return {**parts, SLOT: request.trained.frozen}
+
+
+def _check_selector(parts: Mapping[str, Any], config: MethodConfig, task: TaskSpec) -> None:
+    """Ask the selector whether it can decide on the backbone; raises UsageProblem."""
+    selector, backbone = parts.get(SLOT), parts.get("backbone")
+    if selector is None or selector.check is None or backbone is None or backbone.shape is None:
+        return
+    selector.check(shape_of(backbone, config, task))
 
 
 def check_types(request: Request) -> None:

@@ -1,0 +1,326 @@
+"""`rlvit tune`: studies that search for good values, each trial of which is made of runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rlvit.cli.method_options import PREFIX, SLOT, RunCommand, pick
+from rlvit.cli.tune_show import best, conclude, export, list_, say, show_, show_study
+from rlvit.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from rlvit.catalog import Catalog
+    from rlvit.home import Home
+    from rlvit.registry.studies import StudyStore
+
+SAMPLERS = ("tpe", "gp", "nsga2", "cmaes", "random", "grid", "qmc")
+PRUNERS = ("none", "median", "asha", "hyperband", "wilcoxon", "dominated")
+DEFAULT = "start"  # what `rlvit tune --plugin NAME` means
+
+
+class TuneGroup(click.Group):
+    """Runs `start` where options come first: `rlvit tune --plugin NAME`."""
+
+    def with_default(self, words: list[str]) -> list[str]:
+        """Return the words with the command that they leave out."""
+        own = ("--help", "-h")
+        return [DEFAULT, *words] if words and words[0][:1] == "-" and words[0] not in own else words
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Add what is left out."""
+        return super().parse_args(ctx, self.with_default(args))
+
+
+@click.group(cls=TuneGroup)
+def tune() -> None:
+    """Search for good settings of a method; every trial is made of ordinary runs.
+
+    `rlvit tune --plugin NAME ...` starts a study, or goes on with it if it is there:
+    `rlvit tune start --help` shows how. STUDY is a study's name, the start of one, or `latest`.
+    """
+
+
+for command in (list_, show_, export, best):
+    tune.add_command(command)
+
+
+def _worker_options(command: Any) -> Any:
+    """Add the options that say how a study is worked on, not what it is."""
+    options = (
+        click.option("--trials", type=click.IntRange(min=1), help="Trials in all.  [default: 20]"),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1, max=1000),
+            default=1,
+            show_default=True,
+            help="Processes on this machine; they share the threads.",
+        ),
+        click.option("--threads", type=int, help="CPU threads.  [default: one for each processor]"),
+        click.option(
+            "--storage",
+            metavar="URL",
+            help="Optuna's database.  [default: runs/optuna.db, or the registry's PostgreSQL]",
+        ),
+        click.option(
+            "--print-every",
+            type=click.FloatRange(min=0),
+            default=10.0,
+            show_default=True,
+            help="Seconds between progress lines where there is no terminal.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@tune.command(cls=RunCommand)
+@click.option("--plugin", required=True, metavar="NAME", help="The method.")
+@click.option("--preset", metavar="NAME", help="Values of what is not searched.")
+@click.option("--protocol", metavar="NAME", help="How results are measured.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler and the runs.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--name", help="The study's name; a hash is added.  [default: method-task]")
+@click.option(
+    "--space",
+    multiple=True,
+    metavar="NAME=RANGE",
+    help="Where to search: lr=1e-5..1e-3:log, dim=32..128:32 or keep=0.15,0.2; repeatable.",
+)
+@click.option("--only", is_flag=True, help="Search what --space names, and nothing else.")
+@click.option(
+    "--fix", "fixed", multiple=True, metavar="NAME=VALUE", help="Do not search this; repeatable."
+)
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    metavar="METRIC[:max|min]",
+    help="What to optimise; repeatable.  [default: the task's first metric]",
+)
+@click.option("--sampler", type=click.Choice(SAMPLERS), default="tpe", show_default=True)
+@click.option(
+    "--startup-trials", type=click.IntRange(min=1), help="Trials drawn at random before it learns."
+)
+@click.option("--population", type=click.IntRange(min=2), help="Of nsga2 and cmaes.")
+@click.option(
+    "--pruner",
+    type=click.Choice(PRUNERS),
+    default="none",
+    show_default=True,
+    help="How hopeless trials end early; `dominated` is the one for several objectives.",
+)
+@click.option(
+    "--prune-on",
+    multiple=True,
+    metavar="METRIC",
+    help="What it looks at, one for each objective.  [default: what the method names]",
+)
+@click.option("--prune-from", type=click.IntRange(min=0), help="Step of its first decision.")
+@click.option(
+    "--prune-startup", type=click.IntRange(min=0), help="Finished trials before that.  [default: 5]"
+)
+@click.option(
+    "--seeds-per-trial",
+    type=click.IntRange(min=1, max=1000),
+    default=1,
+    show_default=True,
+    help="Runs of a trial; its value is their mean.",
+)
+@click.option("--dry-run", is_flag=True, help="Show the space and objectives; write nothing.")
+@_worker_options
+@click.pass_context
+def start(ctx: click.Context, /, dry_run: bool, **given: Any) -> int:
+    """Start a study, or go on with it if it is there.
+
+    Several of these commands may work on one study, on one machine or, with a PostgreSQL
+    registry, on many.
+    """
+    from rlvit.registry.studies import StudyStore
+    from rlvit.tune import study
+
+    catalog: Catalog = ctx.meta["catalog"]
+    wanted = _wanted(given)
+    if dry_run:
+        record, _ = study.describe(catalog, ctx.obj, wanted)
+        show_study(record, [])
+        return 0
+    study.describe(catalog, ctx.obj, wanted)  # what is refused leaves nothing behind
+    store = StudyStore(ctx.obj.registry_url)
+    try:
+        record = study.prepare(catalog, ctx.obj, store, wanted, say)
+        return _work(ctx.obj, catalog, store, record.name, given)
+    finally:
+        store.close()
+
+
+def _wanted(given: dict[str, Any]) -> Any:
+    """Return what the options of `start` ask for."""
+    from rlvit.runs.plan import Request
+    from rlvit.tune.study import Wanted
+
+    base = Request(
+        plugin=given["plugin"],
+        task=given["task"],
+        preset=given["preset"],
+        protocol=given["protocol"],
+        slots=pick(given, SLOT),
+        values=pick(given, PREFIX),
+        seed=given["seed"],
+        device=given["device"],
+        threads=given["threads"],
+        data_root=given.get("data_root"),
+        skip_bad_images=given.get("skip_bad_images", False),
+    )
+    sampler = {"startup": given["startup_trials"], "population": given["population"]}
+    pruner = {
+        "startup": given["prune_startup"],
+        "start": given["prune_from"],
+        "on": list(given["prune_on"]),
+    }
+    return Wanted(
+        base=base,
+        space=given["space"],
+        fixed=given["fixed"],
+        only=given["only"],
+        objectives=given["objectives"],
+        sampler={"name": given["sampler"], **sampler},
+        pruner={"name": given["pruner"], **pruner},
+        name=given["name"],
+        trials=given["trials"],
+        seeds_per_trial=given["seeds_per_trial"],
+        storage=given["storage"],
+    )
+
+
+@tune.command()
+@click.argument("study")
+@_worker_options
+@click.option("--data-root", metavar="DIR", help="Where the images are now, if they were moved.")
+@click.pass_obj
+def resume(home: Home, /, study: str, **given: Any) -> int:
+    """Go on with a study as it was asked for."""
+    from rlvit.cli.session import load_catalog
+    from rlvit.registry import studies
+    from rlvit.registry.studies import StudyStore
+    from rlvit.tune.study import mirror
+
+    home.require_registry()
+    store = StudyStore(home.registry_url)
+    try:
+        name = studies.find_study(store.engine, study).name
+        store.change_study(name, trials=given["trials"], stop="")
+        mirror(store, home, name)
+        return _work(home, load_catalog(), store, name, given)
+    finally:
+        store.close()
+
+
+def _work(home: Home, catalog: Catalog, store: StudyStore, name: str, given: dict[str, Any]) -> int:
+    """Work on a study, with one process or several, and say how it stands; return the exit code."""
+    from rlvit.tune import pool
+
+    if given["workers"] == 1:
+        code = _work_here(home, catalog, store, name, given)
+    else:
+        code = pool.run_pool(_jobs(home, store, name, given), say)
+    from rlvit.registry import studies
+
+    record = studies.find_study(store.engine, name)
+    trials = studies.list_trials(store.engine, name)
+    conclude(home, record, trials)
+    finished = sum(trial.state in ("completed", "pruned") for trial in trials)
+    return code or (0 if finished or not trials else 1)
+
+
+def _jobs(home: Home, store: StudyStore, name: str, given: dict[str, Any]) -> list[Any]:
+    import os
+
+    from rlvit.registry import studies
+    from rlvit.runs.plan import resolve_threads
+    from rlvit.tune.pool import Job, share
+
+    record = studies.find_study(store.engine, name)
+    threads = resolve_threads(given["threads"] or record.request["threads"])
+    each, root = share(threads, given["workers"]), given.get("data_root")
+    return [
+        Job(home, name, number, os.getpid(), each, given["storage"], root)
+        for number in range(given["workers"])
+    ]
+
+
+def _work_here(
+    home: Home, catalog: Catalog, store: StudyStore, name: str, given: dict[str, Any]
+) -> int:
+    from rlvit.cli.progress import make_display
+    from rlvit.tune.pool import CODES
+    from rlvit.tune.study import open_study
+    from rlvit.tune.worker import Worker
+
+    opened = open_study(
+        catalog,
+        home,
+        store,
+        name,
+        where=given["storage"],
+        threads=given["threads"],
+        data_root=given.get("data_root"),
+    )
+    try:
+        return CODES[Worker(opened, say, lambda: make_display(given["print_every"])).work()]
+    except KeyboardInterrupt:
+        return CODES["interrupted"]
+
+
+@tune.command()
+@click.argument("study")
+@click.option("--now", is_flag=True, help="Stop the trials under way, too, each with a checkpoint.")
+@click.pass_obj
+def stop(home: Home, study: str, now: bool) -> None:
+    """Ask the workers of a study to end, wherever they run."""
+    from rlvit.registry import studies
+    from rlvit.registry.studies import StudyStore
+
+    home.require_registry()
+    store = StudyStore(home.registry_url)
+    try:
+        name = studies.find_study(store.engine, study).name
+        store.change_study(name, stop="now" if now else "after")
+    finally:
+        store.close()
+    when = "within seconds" if now else "after the trials they are at"
+    from rlvit.cli.run import program
+
+    click.echo(f"{name}: its workers end {when}; `{program(home)} tune resume {name}` goes on")
+
+
+@tune.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--storage", metavar="URL", help="Optuna's database.  [default: this home's]")
+@click.pass_obj
+def dashboard(home: Home, port: int, storage: str | None) -> int:
+    """Open optuna-dashboard on this home's studies, on this machine only."""
+    import importlib.util
+    import subprocess
+    import sys
+
+    from rlvit.home import sqlite_path
+    from rlvit.tune.storage import choose
+
+    if importlib.util.find_spec("optuna_dashboard") is None:
+        raise UsageProblem(
+            "optuna-dashboard is not installed; `pip install 'rlvit[dashboard]'` brings it."
+        )
+    url = choose(home, storage)
+    file = sqlite_path(url)
+    if file is not None and not file.exists():
+        raise UsageProblem(f"there is no study under {home.root} yet; `rlvit tune` makes one.")
+    program = "from optuna_dashboard import run_server; import sys; "
+    program += "run_server(sys.argv[1], host='127.0.0.1', port=int(sys.argv[2]))"
+    click.echo(f"optuna-dashboard is starting on http://127.0.0.1:{port} (Ctrl-C stops it)")
+    try:
+        return subprocess.call([sys.executable, "-c", program, url, str(port)])
+    except KeyboardInterrupt:
+        return 0

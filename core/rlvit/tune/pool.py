@@ -1,0 +1,121 @@
+"""Several workers of one study on this machine, each a process with its share of the threads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rlvit.errors import RlvitError
+from rlvit.home import Home
+
+LOOK_SECONDS = 0.2  # between looks at the workers
+CODES = {"done": 0, "stopped": 0, "interrupted": 130}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker process needs to know."""
+
+    home: Home
+    study: str
+    number: int
+    parent: int  # pid: workers of a killed command end after their trial
+    threads: int
+    storage: str | None
+    data_root: str | None
+
+
+def share(threads: int, workers: int) -> int:
+    """Return the threads of each of several workers: two processes on one core slow each other."""
+    return max(1, threads // workers)
+
+
+def run_pool(jobs: list[Job], say: Callable[[str], None]) -> int:
+    """Let workers do jobs, and return 0, or the exit code of the first that did not end well.
+
+    A worker that is killed is not replaced: the others take its trial over.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=enter, args=(job,)) for job in jobs]
+    with _passing_on(workers):
+        for worker in workers:
+            worker.start()
+        said: set[int] = set()
+        while any(worker.is_alive() for worker in workers):
+            time.sleep(LOOK_SECONDS)
+            for job, worker in zip(jobs, workers, strict=True):
+                code = worker.exitcode
+                if code is not None and code < 0 and job.number not in said:
+                    said.add(job.number)
+                    name = signal.Signals(-code).name
+                    say(f"worker {job.number} was ended by {name}; another takes its trial over")
+    codes = [worker.exitcode or 0 for worker in workers]
+    if all(code < 0 for code in codes):
+        return 1
+    return next((code for code in codes if code > 0), 0)
+
+
+@contextmanager
+def _passing_on(workers: list[Any]) -> Iterator[None]:
+    """Pass Ctrl-C and SIGTERM on to the workers, which are in process groups of their own."""
+
+    def heard(number: int, _: object) -> None:
+        for worker in workers:
+            if worker.pid is not None and worker.is_alive():
+                os.kill(worker.pid, number)
+
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def enter(job: Job) -> None:
+    """Be a worker: the main function of its process."""
+    os.setpgid(0, 0)  # a terminal's Ctrl-C reaches the command alone, which passes it on once
+    sys.exit(_work(job))
+
+
+def _work(job: Job) -> int:
+    from rlvit.catalog import build_catalog
+    from rlvit.manager import create_plugin_manager
+    from rlvit.registry.studies import StudyStore
+    from rlvit.runs.display import Silent
+    from rlvit.tune.study import open_study
+    from rlvit.tune.worker import Worker
+
+    def say(text: str) -> None:
+        sys.stderr.write(f"[{job.number}] {text}\n")
+        sys.stderr.flush()
+
+    store: StudyStore | None = None
+    try:
+        store = StudyStore(job.home.registry_url)
+        opened = open_study(
+            build_catalog(create_plugin_manager()),
+            job.home,
+            store,
+            job.study,
+            where=job.storage,
+            threads=job.threads,
+            data_root=job.data_root,
+        )
+        worker = Worker(opened, say, Silent, lambda: os.getppid() == job.parent)
+        return CODES[worker.work()]
+    except RlvitError as problem:
+        say(f"Error: {problem}")
+        return problem.exit_code
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if store is not None:
+            store.close()
