@@ -20,23 +20,17 @@ def adapt(config: AgentvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> A
     """Fill in the sizes of the network and the number of patches, and refuse what cannot be.
 
     Raises:
-        UsageProblem: the backbone has no blocks to walk or other sizes than were asked for, the
-            number of patches is none, or the selector cannot decide before the first block.
+        UsageProblem: the backbone has no blocks to walk or other sizes than were asked for, or the
+            number of patches is none.
     """
-    backbone, selector = parts["backbone"], parts["selector"]
+    backbone = parts["backbone"]
     if backbone.shape is None:
         raise UsageProblem(
             f"--backbone {backbone.name}: it has no blocks that could be walked; choose simple-vit "
             "or a Vision Transformer such as vit_tiny_grid8."
         )
-    if "attention" in selector.needs:
-        raise UsageProblem(
-            f"--selector {selector.name}: it looks at the attention in the block before; before "
-            "block 0, where AgentViT selects, there is none. Expected one such as "
-            "received-attention, which looks ahead."
-        )
     sized = config.model_copy(update=_sizes(config, task, backbone))
-    size, classes = int(task.facts.get("size") or 224), int(task.facts.get("classes") or 1000)
+    size, classes = task.image_size, int(task.facts.get("classes") or 1000)
     patches = backbone.shape(ImageShape(size, classes, sized.sizes)).patches
     desired = config.n_patch_desired or max(1, round(SHARE * patches))
     if desired >= patches:
@@ -60,7 +54,7 @@ def _sizes(config: AgentvitConfig, task: TaskSpec, backbone: Any) -> dict[str, i
             )
     if not backbone.sizes:
         return {}
-    pixels = int(task.facts.get("size") or 224)
+    pixels = task.image_size
     side = given.get("patch_size") or patch_side(pixels)
     return {**backbone.sizes, **given, "patch_size": side}
 

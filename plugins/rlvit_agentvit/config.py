@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from rlvit.config import MethodConfig, setting
+from rlvit.config import MethodConfig, Search, setting
 from rlvit.specs import Preset
 
 VIT = "Vision Transformer"
@@ -105,6 +105,7 @@ class AgentvitConfig(MethodConfig):
         group=TRAIN,
         aliases=("learning_rate",),
         gt=0,
+        search=Search(1e-4, 1e-2, log=True),
     )
     schedule: Literal["constant", "cosine"] = setting(
         "constant",
@@ -177,6 +178,7 @@ class AgentvitConfig(MethodConfig):
         group=REWARD,
         ge=0,
         le=1,
+        search=Search(0.05, 0.95),
     )
     loss_reward: Literal["ratio", "ema-ratio", "log-likelihood"] = setting(
         "ratio",
@@ -203,6 +205,7 @@ class AgentvitConfig(MethodConfig):
         group=LEARN,
         aliases=("eta",),
         gt=0,
+        search=Search(1e-4, 1e-2, log=True),
     )
     gamma: float = setting(
         0.95, help="Discount of a reward.", unit="-", source="nb 36", group=LEARN, ge=0, lt=1
@@ -280,6 +283,7 @@ class AgentvitConfig(MethodConfig):
         source="rlvit",
         group=LEARN,
         ge=0,
+        search=Search(1e-3, 0.1, log=True),
     )
 
     eps_start: float = setting(

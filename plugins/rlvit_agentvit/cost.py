@@ -24,7 +24,7 @@ def estimate(
     config: AgentvitConfig, task: TaskSpec, protocol: Protocol, parts: Mapping[str, Any]
 ) -> list[StageCost]:
     """Return the cost of each stage."""
-    size, classes = int(task.facts.get("size") or 224), int(task.facts.get("classes") or 1000)
+    size, classes = task.image_size, int(task.facts.get("classes") or 1000)
     shape = parts["backbone"].shape(ImageShape(size, classes, config.sizes))
     images = int(task.facts.get("train_images") or USUAL_IMAGES)
     tested = int(protocol.settings["images"]) or int(task.facts.get("test_images") or USUAL_IMAGES)

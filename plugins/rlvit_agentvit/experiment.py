@@ -18,6 +18,7 @@ from rlvit.nn.pruning import PrunedVit
 from rlvit.nn.weights import plain
 from rlvit_agentvit.comparison import compare, rules
 from rlvit_agentvit.config import AgentvitConfig
+from rlvit_agentvit.frozen import FACTS, WEIGHTS, facts_of
 from rlvit_agentvit.selector import PatchAgent
 from rlvit_agentvit.tally import as_arrays
 from rlvit_agentvit.training import FIRST, Trainer
@@ -69,7 +70,7 @@ def train(context: RunContext, config: AgentvitConfig) -> None:
 
 def made_backbone(context: RunContext, config: AgentvitConfig) -> TokenBackbone:
     """Return a backbone with random weights on the run's device."""
-    size = int(context.task.facts.get("size") or 224)
+    size = context.task.image_size
     shape = ImageShape(size, len(context.data().classes), config.sizes)
     made: TokenBackbone = context.part("backbone").make(
         context.torch_generator("backbone"), shape, None
@@ -134,7 +135,8 @@ def keep_model(context: RunContext, vit: PrunedVit, step: int) -> None:
         shape = vars(vit.backbone.shape) | {"heads": vit.backbone.heads, "grid": vit.backbone.grid}
         (folder / "architecture.json").write_text(json.dumps(shape))
         if isinstance(vit.selector, PatchAgent):
-            save_file(plain(vit.selector.state()["network"]), folder / "agent.safetensors")
+            save_file(plain(vit.selector.state()["network"]), folder / WEIGHTS)
+            (folder / FACTS).write_text(json.dumps(facts_of(vit.selector)))
 
     inputs = {"selector": context.part("selector").name, "seed": context.seed, "step": step}
     context.keep("model", inputs, build)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from rlvit.contracts import RunContext
+from rlvit.nn.named_images import numbers_of
 from rlvit.nn.pruning import PrunedVit
 from rlvit_agentvit.figures import draw_history, draw_overlays
 
@@ -37,8 +38,7 @@ def draw(
     names, classes = table["name"], context.data().classes
     split = context.data().split(str(context.protocol.settings["split"]))
     chosen = np.linspace(0, len(names) - 1, min(SHOWN, len(names))).round().astype(int)
-    place = {name: number for number, name in enumerate(split.names)}
-    numbers = np.array([place[str(names[row])] for row in chosen])
+    numbers = numbers_of(split, names[chosen])
     images = next(iter(split.batches([numbers], vit.image_size)))
     masks = {}
     for name, one in {context.part("selector").name: vit, **others}.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlvit.hookspecs import hookimpl
+from rlvit.sections import ReportSection, SectionContent, SectionRequest
 from rlvit.specs import (
     DATASET,
     BackboneSpec,
@@ -14,8 +15,10 @@ from rlvit.specs import (
     MetricDef,
     PublishedResult,
     SelectorSpec,
+    TrainedForm,
 )
 
+RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
 CITE = "AgentViT: adaptive patch selection to improve Vision Transformers by reinforcement learning"
 SIZES = {"patch_size": 4, "dim": 128, "depth": 6, "heads": 16, "head_dim": 64, "mlp_dim": 512}
 SMALL = {"patch_size": 4, "dim": 48, "depth": 2, "heads": 4, "head_dim": 16, "mlp_dim": 96}
@@ -54,6 +57,7 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             train=train,
             estimate=estimate,
             adapt=adapt,
+            progress={"eval/top1": "val/top1_masked"},
         )
     ]
 
@@ -101,6 +105,16 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
 
         return make(backbone, config)
 
+    def check(folder: Path, shape: Any) -> None:
+        from rlvit_agentvit.frozen import check
+
+        check(folder, shape)
+
+    def load(folder: Path, backbone: Any, task: Any) -> Any:
+        from rlvit_agentvit.frozen import load
+
+        return load(folder, backbone)
+
     return [
         SelectorSpec(
             name="patch-agent",
@@ -108,6 +122,7 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
             cite=CITE + ", nb 24-31",
             needs=frozenset({"attended"}),
             make=make,
+            trained=TrainedForm("agentvit", "model", check, load),
         )
     ]
 
@@ -118,6 +133,25 @@ def rlvit_published() -> Sequence[PublishedResult]:
     from rlvit.published import load_published
 
     return load_published(Path(__file__).with_name("published.toml"))
+
+
+@hookimpl
+def rlvit_report_sections() -> Sequence[ReportSection]:
+    """Offer the accuracy under other masks."""
+
+    def build(request: SectionRequest) -> SectionContent | None:
+        from rlvit_agentvit.sections import masks
+
+        return masks(request)
+
+    return [
+        ReportSection(
+            name="agentvit-masks",
+            title="Same network, other masks",
+            summary="AgentViT's trained network under its own masks and under fixed rules.",
+            build=build,
+        )
+    ]
 
 
 @hookimpl

@@ -59,6 +59,8 @@ class PatchAgent:
         if self.network is None:
             raise ValueError("the agent has no weights yet: create or restore them first")
         self.state_seen = self.scores = None
+        if not bool(view.alive.all()):
+            raise ValueError("patches were dropped before: this agent decides on whole images")
         if self.mode != "random" or self.looks:
             self.state_seen = view.data["attended"].float().view(view.alive.shape)  # [B, N]
         if self.mode == "random":

@@ -8,6 +8,8 @@ from typing import Any
 from rlvit.hookspecs import hookimpl
 from rlvit.specs import Need, SelectorSpec
 
+RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+
 
 @hookimpl
 def rlvit_selectors() -> Sequence[SelectorSpec]:

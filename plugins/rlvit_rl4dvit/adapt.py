@@ -40,19 +40,14 @@ def adapt(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> Rl
 
 
 def _check_blocks(config: Rl4dvitConfig, task: TaskSpec, parts: Mapping[str, Any]) -> None:
-    """Refuse decision blocks that the backbone or the selector lacks."""
-    size, classes = int(task.facts.get("size") or 224), int(task.facts.get("classes") or 1000)
+    """Refuse decision blocks that the backbone lacks."""
+    size, classes = task.image_size, int(task.facts.get("classes") or 1000)
     shape = parts["backbone"].shape(ImageShape(size, classes))
     depth = shape.depth
     name, blocks = parts["backbone"].name, config.blocks()
     if blocks[-1] >= depth:
         raise UsageProblem(
             f"--decision-blocks {config.decision_blocks}: {name} has blocks 0 to {depth - 1}."
-        )
-    if blocks[0] == 0 and "attention" in parts["selector"].needs:
-        raise UsageProblem(
-            f"--decision-blocks {config.decision_blocks}: {parts['selector'].name} looks at the "
-            "attention in the block before; before block 0 there is none. Expected 1 or more."
         )
     _check_target(config, shape, blocks)
 

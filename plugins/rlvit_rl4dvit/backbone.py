@@ -43,7 +43,7 @@ def prepared_backbone(context: RunContext, config: Rl4dvitConfig) -> TokenBackbo
 
 
 def _made(context: RunContext, config: Rl4dvitConfig, weights: str | None) -> TokenBackbone:
-    size = int(context.task.facts.get("size") or 224)
+    size = context.task.image_size
     shape = ImageShape(size=size, classes=len(context.data().classes))
     generator = context.torch_generator("backbone", config.backbone_seed)
     made: TokenBackbone = context.part("backbone").make(generator, shape, weights)

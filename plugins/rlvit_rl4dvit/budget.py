@@ -20,6 +20,7 @@ CALIBRATION_IMAGES = 128  # training images, as they are, in batches of 64
 BISECTIONS = 16  # at most: agents that learnt little differ little in their log-odds
 CLOSE = 0.005  # of the wanted patches: near enough to stop
 LARGEST_LOGIT = 4.0  # log-odds of keeping: 98 %
+SETTLING = 4  # rounds of finding rates and what a selector takes at them: it changes little
 MISSED = 0.02  # of the wanted patches: a target out of reach, which is told
 
 
@@ -81,10 +82,14 @@ def _cost(vit: PrunedVit, kept: float) -> float:
     return float(macs) + own
 
 
-def control_rates(vit: PrunedVit, config: Rl4dvitConfig) -> tuple[float, ...]:
+def control_rates(vit: PrunedVit, config: Rl4dvitConfig, own: float = 0.0) -> tuple[float, ...]:
     """Return the share that a control arm keeps at each decision: rho, then rho of the rest (4.2).
 
-    The arm's own cost is part of the target: it is that of looking at all living patches.
+    Args:
+        vit: the network with the arm's selector.
+        config: of the run.
+        own: multiply-adds that the selector itself takes for an image, as part of the target. That
+            of looking at the class token's attention in a layer that has run is known already.
 
     Raises:
         RlvitError: the target cannot be reached.
@@ -93,16 +98,66 @@ def control_rates(vit: PrunedVit, config: Rl4dvitConfig) -> tuple[float, ...]:
     if not config.has_target:
         return (config.keep_rate,) * count
     macs = target_macs(vit, config)
+    known = _looks_back(vit)
 
     def cost(rho: float) -> float:
         kept = [shape.patches * rho**decision for decision in range(1, count + 1)]
         total = vit_macs(shape, torch.tensor([kept], dtype=torch.float64), vit.decision_blocks)
         seen = [shape.patches, *kept[:-1]]
-        looks = shape.dim * sum(seen) if "attention" in vit.needs else 0.0
-        return float(total) + looks
+        return float(total) + own + (shape.dim * sum(seen) if known else 0.0)
 
     _refuse_unreachable(macs, cost(0.0), cost(1.0))
     return (_bisected(lambda rho: cost(rho) - macs, 0.0, 1.0),) * count
+
+
+def _looks_back(vit: PrunedVit) -> bool:
+    """Whether the selector's cost is that of a query against keys that are there anyway."""
+    return "attention" in vit.needs and vit.decision_blocks[0] > 0
+
+
+@torch.inference_mode()
+def settled_rates(
+    vit: PrunedVit, config: Rl4dvitConfig, say: Callable[[str], None]
+) -> tuple[float, ...]:
+    """Return the rates at which network and selector together meet the target.
+
+    What the selector takes is measured on a black image, and the rates are found again with it. If
+    it takes more than the target leaves, the network alone meets the target, which is said.
+
+    Raises:
+        RlvitError: the target cannot be reached whatever the selector takes.
+    """
+    rates = control_rates(vit, config)
+    if not config.has_target or _looks_back(vit):
+        return rates
+    alone, own = rates, 0.0
+    for _ in range(SETTLING):
+        own = _own_macs(vit, rates)
+        if own == 0:
+            return rates
+        try:
+            rates = control_rates(vit, config, own)
+        except RlvitError:
+            say(
+                f"the selector itself takes {own / 1e9:.3g} GMACs an image, more than the target "
+                "leaves: the network alone meets the target."
+            )
+            return alone
+    return rates
+
+
+def _own_macs(vit: PrunedVit, rates: tuple[float, ...]) -> float:
+    """Return the multiply-adds of the selector for one image, at rates; nothing is drawn."""
+    before, vit.rates = vit.rates, rates
+    state = None if vit.generator is None else vit.generator.get_state()
+    device = next(vit.backbone.module.parameters()).device
+    black = torch.zeros(1, 3, vit.image_size, vit.image_size, dtype=torch.uint8, device=device)
+    walk = vit.walk(black)
+    vit.rates = before
+    if vit.generator is not None and state is not None:
+        vit.generator.set_state(state)
+    network = vit_macs(vit.backbone.shape, walk.alive.sum(2).T, vit.decision_blocks)
+    return float(walk.macs - network)
 
 
 def _refuse_unreachable(macs: float, least: float, most: float) -> None:

@@ -1,4 +1,4 @@
-"""RL4DViT's configuration: the paper's value of everything, and the presets that differ from it.
+"""RL4DViT's configuration: the paper's value of everything.
 
 Sections, equations and tables are the paper's; "code" is what the published code does where the
 paper is silent. The plugin's README explains each difference between the presets.
@@ -6,13 +6,11 @@ paper is silent. The plugin's README explains each difference between the preset
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import model_validator
 
-from rlvit.config import MethodConfig, setting
-from rlvit.specs import Preset
+from rlvit.config import MethodConfig, Search, setting
 
 BACKBONE = "Backbone"
 DATA = "Images"
@@ -245,13 +243,33 @@ class Rl4dvitConfig(MethodConfig):
         group=LEARN,
     )
     gamma: float = setting(
-        0.99, help="Discount a decision.", unit="-", source="code", group=LEARN, gt=0, le=1
+        0.99,
+        help="Discount a decision.",
+        unit="-",
+        source="code",
+        group=LEARN,
+        gt=0,
+        le=1,
+        search=Search(0.9, 1.0),
     )
     gae_lambda: float = setting(
-        0.95, help="Lambda of the estimator.", unit="-", source="code", group=LEARN, ge=0, le=1
+        0.95,
+        help="Lambda of the estimator.",
+        unit="-",
+        source="code",
+        group=LEARN,
+        ge=0,
+        le=1,
+        search=Search(0.8, 1.0),
     )
     clip: float = setting(
-        0.2, help="The ratio is clipped to 1 +- this.", unit="-", source="code", group=LEARN, gt=0
+        0.2,
+        help="The ratio is clipped to 1 +- this.",
+        unit="-",
+        source="code",
+        group=LEARN,
+        gt=0,
+        search=Search(0.1, 0.3),
     )
     clip_value: bool = setting(
         True,
@@ -269,7 +287,13 @@ class Rl4dvitConfig(MethodConfig):
         gt=0,
     )
     entropy: float = setting(
-        0.01, help="Weight of the entropy.", unit="-", source="code", group=LEARN, ge=0
+        0.01,
+        help="Weight of the entropy.",
+        unit="-",
+        source="code",
+        group=LEARN,
+        ge=0,
+        search=Search(1e-3, 0.1, log=True),
     )
     lr: float = setting(
         5e-6,
@@ -278,6 +302,7 @@ class Rl4dvitConfig(MethodConfig):
         source="code",
         group=LEARN,
         gt=0,
+        search=Search(3e-5, 3e-3, log=True),
     )
     decay_lr: bool = setting(
         True,
@@ -434,65 +459,3 @@ class Rl4dvitConfig(MethodConfig):
                 f"--decision-blocks {self.decision_blocks}: expected rising block numbers, 3,6,9"
             )
         return blocks
-
-
-OFFICIAL_CODE: Mapping[str, Any] = {
-    "advantage": "td",  # GAE is commented out
-    "normalise_advantages": False,  # likewise
-    "clip_value": False,
-    "decay_lr": False,
-    "adam_eps": 1e-8,  # the optimiser with 1e-5 is made and never used
-    "decide": "sample",  # choose_action samples at test time
-    "finetune_epochs": 30.0,
-}
-RECOMMENDED: Mapping[str, Any] = {
-    # The paper's reward tells an agent hardly whether its own token mattered: with it, 300 rollouts
-    # of ViT-Tiny on Imagenette end far below random tokens, with team credit far above them.
-    "credit": "team",
-    "outcome": "log-probability",
-    "rollout_images": 16,
-    "samples_per_image": 4,
-    "lr": 1e-3,  # 5e-6 moves nothing in a few hundred rollouts
-    "init_keep": 0.8,  # the frozen backbone still answers right at the start
-    "normalise_tokens": True,  # a token's scale grows with depth; the shared actor sees all depths
-    "huber": 10.0,  # on-policy's default
-    "augment": "crop-flip",  # the answers that agents are paid for should be about whole images
-    "finetune_lr": 2e-5,
-}
-QUICK: Mapping[str, Any] = {
-    **RECOMMENDED,
-    "train_backbone": True,
-    "backbone_epochs": 40,
-    "backbone_batch": 32,
-    "backbone_lr": 2e-3,
-    "augment": "none",  # digits are 8 pixels wide
-    "rollouts": 60,
-    "target_keep": 0.6,
-    "decide": "calibrated",
-    "finetune_epochs": 2.0,
-    "checkpoint_every": 20,
-    "log_every": 5,
-}
-
-PRESETS = (
-    Preset("paper", "the text's values: one epoch of agents, one of fine-tuning", "full"),
-    Preset(
-        "official-code",
-        "what the published code does where it differs from the text",
-        "full",
-        OFFICIAL_CODE,
-    ),
-    Preset(
-        "recommended",
-        "what we would use; each difference is explained in the plugin's README",
-        "full",
-        RECOMMENDED,
-    ),
-    Preset(
-        "quick",
-        "real but small, for a minute on a CPU with --dataset digits",
-        "quick",
-        QUICK,
-        {"backbone": "vit_pico_grid4"},
-    ),
-)

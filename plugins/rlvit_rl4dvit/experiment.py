@@ -15,11 +15,12 @@ from rlvit.errors import RlvitError
 from rlvit.nn.pruning import PrunedVit
 from rlvit.nn.weights import plain
 from rlvit_rl4dvit.backbone import prepared_backbone, targets_of
-from rlvit_rl4dvit.budget import calibrate, control_rates, wanted_patches
+from rlvit_rl4dvit.budget import calibrate, settled_rates, wanted_patches
 from rlvit_rl4dvit.config import Rl4dvitConfig
 from rlvit_rl4dvit.dense import compared, dense_baseline, training_accuracy
 from rlvit_rl4dvit.export import architecture
 from rlvit_rl4dvit.finetune import finetune, finetune_steps
+from rlvit_rl4dvit.frozen import FACTS, WEIGHTS, facts_of
 from rlvit_rl4dvit.rollouts import learn, rollout_count, steering
 from rlvit_rl4dvit.selector import TokenAgents
 
@@ -80,7 +81,7 @@ def assemble(context: RunContext, config: Rl4dvitConfig, backbone: Any) -> Prune
             bf16=config.precision == "bf16",
         )
         if not isinstance(selector, TokenAgents):
-            vit.rates = control_rates(vit, config)
+            vit.rates = settled_rates(vit, config, context.say)
     except ValueError as problem:
         raise RlvitError(str(problem)) from None
     return vit
@@ -111,7 +112,9 @@ def keep_model(context: RunContext, config: Rl4dvitConfig, vit: PrunedVit, step:
         if isinstance(vit.selector, TokenAgents):
             state: State = vit.selector.state()
             threshold = {"threshold": torch.tensor(state["threshold"])}
-            save_file({**plain(state["actor"]), **threshold}, folder / "agents.safetensors")
+            save_file({**plain(state["actor"]), **threshold}, folder / WEIGHTS)
+            assert vit.selector.actor is not None
+            (folder / FACTS).write_text(json.dumps(facts_of(vit.selector.actor)))
 
     inputs = {
         "weights": vit.backbone.sha256,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rlvit.contracts import RunContext
 from rlvit.errors import RlvitError
+from rlvit.nn.named_images import numbers_of
 from rlvit.nn.pruning import PrunedVit
 
 if TYPE_CHECKING:
@@ -114,8 +115,7 @@ def packed(sample: Sample, vit: PrunedVit) -> dict[str, NDArray[Any]]:
 def walk_sample(context: RunContext, vit: PrunedVit, evaluated: NDArray[np.str_]) -> Sample:
     """Pass a fixed sample of the evaluated images through the network."""
     split = context.data().split(str(context.protocol.settings["split"]))
-    place = {name: number for number, name in enumerate(split.names)}
-    among = np.array([place[str(name)] for name in evaluated])
+    among = numbers_of(split, evaluated)
     numbers = among[balanced(split.labels[among], SAMPLE)]
     labels = split.labels[numbers]
     wanted = min(SHOWN, max(2, CELLS // (1 + len(vit.decision_blocks))))

@@ -7,15 +7,36 @@ from pathlib import Path
 from typing import Any
 
 from rlvit.hookspecs import hookimpl
-from rlvit.specs import DATASET, MethodSpec, MetricDef, PublishedResult, SelectorSpec
+from rlvit.sections import ReportSection, SectionContent, SectionRequest
+from rlvit.specs import (
+    DATASET,
+    MethodSpec,
+    MetricDef,
+    PublishedResult,
+    SelectorSpec,
+    TrainedForm,
+)
 
+RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+SMALLEST = {
+    "backbone_epochs": 1,
+    "backbone_batch": 64,
+    "rollouts": 4,
+    "rollout_images": 12,
+    "minibatch_images": 4,
+    "finetune_epochs": 0.1,
+    "checkpoint_every": 2,
+    "log_every": 1,
+    "figures": False,
+}
 CITE = "RL4DViT: multi-agent reinforcement learning drops tokens of Vision Transformers"
 
 
 @hookimpl
 def rlvit_methods() -> Sequence[MethodSpec]:
     """Offer the method."""
-    from rlvit_rl4dvit.config import PRESETS, Rl4dvitConfig
+    from rlvit_rl4dvit.config import Rl4dvitConfig
+    from rlvit_rl4dvit.presets import PRESETS
 
     def train(context: Any, config: Any) -> None:
         from rlvit_rl4dvit.experiment import train
@@ -49,7 +70,9 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             train=train,
             estimate=estimate,
             adapt=adapt,
+            progress={"eval/top1": "rl/accuracy", "eval/gmacs": "rl/gmacs"},
             export=export,
+            smallest=SMALLEST,
         )
     ]
 
@@ -63,6 +86,16 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
 
         return TokenAgents(backbone, config)
 
+    def check(folder: Path, shape: Any) -> None:
+        from rlvit_rl4dvit.frozen import check
+
+        check(folder, shape)
+
+    def load(folder: Path, backbone: Any, task: Any) -> Any:
+        from rlvit_rl4dvit.frozen import load
+
+        return load(folder, backbone)
+
     return [
         SelectorSpec(
             name="token-agents",
@@ -70,6 +103,8 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
             cite=CITE + ", section 3.1",
             needs=frozenset({"tokens", "cls"}),
             make=make,
+            trained=TrainedForm("rl4dvit", "model", check, load),
+            aliases=("mappo",),
         )
     ]
 
@@ -88,6 +123,25 @@ def rlvit_published() -> Sequence[PublishedResult]:
     from rlvit.published import load_published
 
     return load_published(Path(__file__).with_name("published.toml"))
+
+
+@hookimpl
+def rlvit_report_sections() -> Sequence[ReportSection]:
+    """Offer tokens by decision and accuracy by stage."""
+
+    def build(request: SectionRequest) -> SectionContent | None:
+        from rlvit_rl4dvit.sections import tokens
+
+        return tokens(request)
+
+    return [
+        ReportSection(
+            name="rl4dvit-tokens",
+            title="Tokens by decision",
+            summary="What RL4DViT leaves alive at each decision, and what accuracy costs.",
+            build=build,
+        )
+    ]
 
 
 @hookimpl

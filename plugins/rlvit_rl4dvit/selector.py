@@ -69,7 +69,7 @@ class TokenAgents:
             raise ValueError("the agents have no weights yet: create or restore them first")
         image, position = view.alive.nonzero().unbind(1)  # [T] each
         tokens, cls = view.data["tokens"], view.data["cls"]
-        with torch.autocast(tokens.device.type, enabled=False), torch.no_grad():
+        with torch.autocast(tokens.device.type, enabled=False):
             logit = self.actor(tokens, cls, position, image)  # [T]
         if self.explore or self.draws:
             stays = decide(logit, view.generator)

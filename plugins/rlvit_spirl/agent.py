@@ -10,52 +10,117 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
-from rlvit.contracts import Backbone, Selector, SelectorView
+from rlvit.contracts import Selector, SelectorView
+from rlvit.errors import RlvitError
+from rlvit.nn.pruning import Lazy
 from rlvit.rl.categorical import cross_entropy, expected_value, kl_divergence, project, support
 from rlvit.rl.double_q import double_q_target_distribution
 from rlvit.rl.replay import Batch
 from rlvit_spirl.config import SpirlConfig
+from rlvit_spirl.mae import MaskedAutoencoder
 from rlvit_spirl.network import EMBEDDING, STACK, SpirlNetwork
 
 PRIORITY_RANGE = (1e-6, 1e6)  # nats (published code)
 
 
 class PatchFeatures:
-    """Turns a frame into the embeddings of its kept patches: [3, 96, 96] to [L, 64]."""
+    """Turns a frame into the embeddings of its kept patches: [3, 96, 96] to [L, 64].
+
+    L is fixed by the selector's own order or, where it only says which patches stay, by what it
+    keeps of a black frame.
+    """
 
     def __init__(
-        self, selector: Selector, backbone: Backbone, patches: int, device: torch.device
+        self,
+        selector: Selector,
+        backbone: MaskedAutoencoder,
+        patches: int,
+        device: torch.device,
+        *,
+        rate: float = 1.0,
+        generator: torch.Generator | None = None,
     ) -> None:
+        """Put the parts together.
+
+        Args:
+            selector: chooses among the patches of a frame.
+            backbone: embeds them.
+            patches: of a frame.
+            device: where the backbone is.
+            rate: share to keep, for selectors that do not choose how many.
+            generator: for selectors that draw.
+        """
         self.selector, self.backbone, self.device = selector, backbone, device
         self.alive = torch.ones(1, patches, dtype=torch.bool)
-        self.frames = self.kept = self.full = 0
+        self.rate, self.generator = rate, generator
+        self.width: int | None = None  # L
         self.latest = 0  # patches kept in the newest frame
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.frames = self.kept = self.full = 0
+        self.by_count = np.zeros(self.alive.shape[1] + 1, dtype=np.int64)  # frames that kept k
 
     @torch.inference_mode()
     def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Select and embed. The shape is fixed by the cap, so one frame is never unlike another."""
-        view = SelectorView({"images": frame[None]}, self.alive)
-        order = self.selector.select(view).order  # [1, L]
+        image = torch.from_numpy(frame[None])
+        order = self._order(image)  # [1, L]
         count = int((order >= 0).sum())
         self.frames += 1
         self.kept += count
         self.latest = count
         self.full += count == order.shape[1]
-        image = torch.from_numpy(frame[None]).to(self.device)
-        features = self.backbone.embed_selected(image, order.to(self.device))
+        self.by_count[count] += 1
+        features = self.backbone.embed_selected(image.to(self.device), order.to(self.device))
         embedded: NDArray[np.float32] = features[0].cpu().numpy()
         return embedded
 
+    def _order(self, image: Tensor) -> Tensor:
+        """Return the ids of the patches to keep [1, L], -1 pads at the end.
+
+        Raises:
+            RlvitError: more are kept than of a black frame.
+        """
+
+        def attention() -> Tensor:
+            return self.backbone.class_attention(image.to(self.device))[0].cpu()  # [N]
+
+        data = Lazy({"images": lambda: image, "attention": attention})
+        grid = (self.backbone.rows, self.backbone.columns)
+        view = SelectorView(data, self.alive, -1, grid, self.rate, self.generator)
+        selection = self.selector.select(view)
+        if selection.order is not None:
+            return selection.order
+        kept = selection.keep[0].nonzero().flatten()  # [k]
+        width = self.width = len(kept) if self.width is None else self.width
+        if len(kept) > width:
+            raise RlvitError(
+                f"the selector keeps {len(kept)} patches of a frame, but {width} of a black one: "
+                "it has to keep a fixed number, or to return an order."
+            )
+        return functional.pad(kept, (0, width - len(kept)), value=-1)[None]
+
     def state(self) -> dict[str, Any]:
-        """Return the selector's state and the counts."""
+        """Return the selector's state, its random stream and the counts."""
         counts = [self.frames, self.kept, self.full]
-        return {"selector": self.selector.state(), "counts": counts}
+        found = {
+            "selector": self.selector.state(),
+            "counts": counts,
+            "by_count": self.by_count.tolist(),
+        }
+        return found if self.generator is None else {**found, "draws": self.generator.get_state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to a saved state."""
         self.selector.restore(state["selector"])
         self.frames, self.kept, self.full = state["counts"]
+        self.by_count = np.array(state["by_count"], dtype=np.int64)
+        if self.generator is not None and "draws" in state:
+            self.generator.set_state(state["draws"])
 
 
 class RainbowAgent:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from rlvit.config import MethodConfig, setting
+from rlvit.config import MethodConfig, Search, setting
 from rlvit.errors import UsageProblem
 from rlvit.specs import Parts, Preset, TaskSpec
 
@@ -23,6 +23,7 @@ NETWORK = "Network"
 KEEPING = "Book-keeping"
 
 # Share of the patches that is kept at most (Table 13, "Maximal Ratio").
+SALIENT = "mae-salient"  # the selector that finds a keep ratio by itself
 KEEP_RATIO: Mapping[str, float] = {
     "Frostbite": 0.35,
     "MsPacman": 0.30,
@@ -126,6 +127,7 @@ class SpirlConfig(MethodConfig):
         group=SELECT,
         gt=0,
         le=1,
+        search=Search(choices=(0.15, 0.2, 0.25, 0.35, 0.5)),
     )
     ratio_frames: int = setting(
         1_000,
@@ -188,7 +190,13 @@ class SpirlConfig(MethodConfig):
         32, help="Transitions an update.", unit="transitions", source="code", group=LEARN, ge=1
     )
     lr: float = setting(
-        1e-4, help="Adam's step size.", unit="-", source="Table 10", group=LEARN, gt=0
+        1e-4,
+        help="Adam's step size.",
+        unit="-",
+        source="Table 10",
+        group=LEARN,
+        gt=0,
+        search=Search(2e-5, 5e-4, log=True),
     )
     adam_eps: float = setting(
         1.5e-4,
@@ -209,9 +217,16 @@ class SpirlConfig(MethodConfig):
         group=LEARN,
         gt=0,
         le=1,
+        search=Search(choices=(0.97, 0.99, 0.995)),
     )
     n_step: int = setting(
-        20, help="Length of returns.", unit="agent steps", source="Table 10", group=LEARN, ge=1
+        20,
+        help="Length of returns.",
+        unit="agent steps",
+        source="Table 10",
+        group=LEARN,
+        ge=1,
+        search=Search(choices=(3, 10, 20)),
     )
     atoms: int = setting(
         51,
@@ -245,6 +260,7 @@ class SpirlConfig(MethodConfig):
         group=LEARN,
         ge=0,
         le=1,
+        search=Search(0.3, 0.8),
     )
     importance_exponent: float = setting(
         0.4,
@@ -365,8 +381,8 @@ def adapt(config: MethodConfig, task: TaskSpec, parts: Parts) -> SpirlConfig:
     A keep ratio that stays None is found from frames while the run goes on.
 
     Raises:
-        UsageProblem: there is not one batch of frames, the keep ratio keeps too little, or the
-            backbone is no masked autoencoder.
+        UsageProblem: there is not one batch of frames, the keep ratio keeps too little or is
+            missing, or the backbone is no masked autoencoder.
     """
     assert isinstance(config, SpirlConfig)
     backbone = parts["backbone"]
@@ -382,6 +398,12 @@ def adapt(config: MethodConfig, task: TaskSpec, parts: Parts) -> SpirlConfig:
     ratio = config.ratio_of(task.name)
     if ratio is not None and int(ratio * 144) < 2:
         raise UsageProblem(f"--keep-ratio {ratio}: of 144 patches at least 2 must be kept.")
+    selector = parts["selector"].name
+    if ratio is None and selector != SALIENT:
+        raise UsageProblem(
+            f"--selector {selector}: {task.name} has no published keep ratio, and only {SALIENT} "
+            "finds one; give --keep-ratio."
+        )
     return config.model_copy(update={"frames": frames, "keep_ratio": ratio})
 
 

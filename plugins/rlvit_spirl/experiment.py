@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from rlvit.contracts import Environment, Measurement, RunContext, Selector, State
@@ -22,6 +23,7 @@ from rlvit_spirl.frames import load_frames, recorded_frames
 from rlvit_spirl.mae import PATCHES
 from rlvit_spirl.network import EMBEDDING, STACK
 from rlvit_spirl.pretrain import pretrained
+from rlvit_spirl.selection import cap
 
 
 def train(context: RunContext, config: SpirlConfig) -> None:
@@ -39,9 +41,11 @@ def train(context: RunContext, config: SpirlConfig) -> None:
         context.log(0, decided)
         context.say(f"{context.task.name} has no published ratio; found {dict(decided)}")
 
-    features = PatchFeatures(selector, mae, PATCHES, context.device)
+    draws = context.torch_generator("selector")
+    rate = cap(config.ratio_of(context.task.name) or 1.0) / PATCHES
+    features = PatchFeatures(selector, mae, PATCHES, context.device, rate=rate, generator=draws)
     patches = features(np.zeros((3, 96, 96), dtype=np.uint8)).shape[0]  # L, fixed by the cap
-    features.frames = features.kept = features.full = 0
+    features.forget()
     stream = context.generator("environment")
     settings = {**context.protocol.settings, "terminal_on_life_loss": True}
     environment = context.task.make(settings, int(stream.integers(2**31)))
@@ -64,6 +68,7 @@ def train(context: RunContext, config: SpirlConfig) -> None:
     keep_agent(context, agent)
     context.evaluate(GreedyPolicy(agent, features, patches), config.steps)
     measured = [Measurement("select/kept", features.kept / features.frames, features.frames)]
+    keep_counts(context, features.by_count, patches)
     if speed > 0:  # unknown where an attempt had no step left to take
         measured.append(Measurement("speed/steps", speed, 1))
     context.record(config.steps, measured)
@@ -80,6 +85,15 @@ def keep_agent(context: RunContext, agent: RainbowAgent) -> None:
     mae = json.loads((context.folder / "artifacts" / "mae" / "artifact.json").read_text())
     inputs = {"mae": mae["sha256"], "seed": context.seed, "updates": agent.updates}
     context.keep("agent", inputs, build)
+
+
+def keep_counts(context: RunContext, by_count: NDArray[np.int64], cap: int) -> None:
+    """Keep how many frames of learning and evaluation kept 0, 1, .. patches, and the cap."""
+
+    def build(folder: Path) -> None:
+        np.savez(folder / "kept.npz", frames=by_count, cap=np.array(cap))
+
+    context.keep("kept", {"cap": cap, "frames": int(by_count.sum())}, build)
 
 
 def learn(

@@ -4,9 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rlvit.nn.compute import VitShape
 from rlvit.nn.patches import patchify
 from rlvit.nn.positions import sincos_2d
+from rlvit.nn.ragged import whole
 from rlvit.nn.transformer import LAYER_NORM_EPS, Block
+from rlvit.nn.walk import class_attention
 
 FRAME = 96  # pixels a side (SPIRL, Table 4)
 PATCH = 8  # pixels a side (SPIRL, Table 4)
@@ -158,6 +161,32 @@ class MaskedAutoencoder(nn.Module):
         key_mask = functional.pad(real, (1, 0), value=True)  # [B, 1 + L]
         x = self.encode(x, key_mask)[:, 1:] + position  # [B, L, 64]
         return x.masked_fill(~real[..., None], 0.0)
+
+    def class_attention(self, frames: Tensor) -> Tensor:
+        """Return the class token's attention to each patch of `frames` (0..255): [B, 144].
+
+        In the encoder's last block, mean of heads, all patches visible. Pre-training asks nothing
+        of the class token, but every patch may write to it and read from it (He et al. 2022).
+        """
+        x = self.patch_embed(to_patches(frames, self.side)) + self.pos_embed[0, 1:]
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)  # [B, 145, 64]
+        *before, last = self.blocks
+        for block in before:
+            x = block(x)
+        return class_attention(last, whole(x, 1)).view(len(frames), self.patches)
+
+    @property
+    def shape(self) -> VitShape:
+        """The encoder's sizes; it has no classes."""
+        return VitShape(
+            depth=ENCODER_DEPTH,
+            dim=ENCODER_DIM,
+            hidden=4 * ENCODER_DIM,
+            patches=self.patches,
+            patch_values=self.pixels,
+            classes=0,
+            prefix=1,
+        )
 
     def encode(self, x: Tensor, key_mask: Tensor | None = None) -> Tensor:
         """Run class token and embedded patches `x` [B, L, 64] through the encoder and its norm.

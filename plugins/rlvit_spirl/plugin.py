@@ -7,8 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from rlvit.hookspecs import hookimpl
+from rlvit.sections import ReportSection, SectionContent, SectionRequest
 from rlvit.specs import BackboneSpec, MethodSpec, MetricDef, PublishedResult, SelectorSpec
 
+RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+SMALLEST = {
+    "frames": 64,
+    "epochs": 2,
+    "warmup_epochs": 1,
+    "mae_batch_size": 16,
+    "keep_ratio": 0.1,
+    "steps": 40,
+    "random_steps": 12,
+    "learn_start": 12,
+    "n_step": 3,
+    "target_every": 7,
+    "batch_size": 8,
+    "checkpoint_every": 9,
+    "mae_checkpoint_every": 2,
+    "log_every": 5,
+}
+SMALLEST_PATCH = 2 * 2 * 3  # values of the smallest patch that has something to reconstruct
 CITE = "SPIRL: efficient salient patch input reinforcement learning from masked auto-encoders"
 
 
@@ -39,6 +58,8 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             train=train,
             estimate=estimate,
             adapt=adapt,
+            progress={"eval/return": "train/return"},
+            smallest=SMALLEST,
         )
     ]
 
@@ -57,7 +78,7 @@ def rlvit_backbones() -> Sequence[BackboneSpec]:
             name="mae-96",
             summary="masked autoencoder for 96x96 frames, 8x8 patches, 790,784 parameters",
             cite="SPIRL, Table 4; He et al. 2022",
-            provides=frozenset({"images", "reconstruction"}),
+            provides=frozenset({"images", "reconstruction", "attention"}),
             make=make,
         )
     ]
@@ -76,6 +97,15 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
             return SalientPatches(backbone, config, task)
         return SalientImagePatches(backbone)
 
+    def check(shape: Any) -> None:
+        from rlvit.errors import UsageProblem
+
+        if shape.patch_values < SMALLEST_PATCH:
+            raise UsageProblem(
+                f"--selector mae-salient: {shape.patches} patches of these images are single "
+                "pixels; expected 2 or more a side. Choose a backbone with fewer patches."
+            )
+
     def fit(context: Any, selector: Any) -> None:
         from rlvit_spirl.images import fit
 
@@ -89,6 +119,7 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
             needs=frozenset({"images"}),
             make=make,
             fit=fit,
+            check=check,
         )
     ]
 
@@ -99,6 +130,25 @@ def rlvit_published() -> Sequence[PublishedResult]:
     from rlvit.published import load_published
 
     return load_published(Path(__file__).with_name("published.toml"))
+
+
+@hookimpl
+def rlvit_report_sections() -> Sequence[ReportSection]:
+    """Offer the distribution of the patches that frames keep."""
+
+    def build(request: SectionRequest) -> SectionContent | None:
+        from rlvit_spirl.sections import kept_patches
+
+        return kept_patches(request)
+
+    return [
+        ReportSection(
+            name="spirl-kept-patches",
+            title="Patches kept",
+            summary="How many patches SPIRL keeps of a frame, against its cap.",
+            build=build,
+        )
+    ]
 
 
 @hookimpl

@@ -58,8 +58,8 @@ class SalientPatches:
         keep.scatter_(1, torch.where(order < 0, PATCHES, order), True)  # pads go to the last column
         return Selection(keep[:, :PATCHES] & view.alive, order)
 
-    def _errors(self, images: NDArray[np.uint8]) -> torch.Tensor:
-        return torch.from_numpy(self.saliency.error_maps(images))
+    def _errors(self, images: NDArray[np.uint8] | torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self.saliency.error_maps(np.asarray(images)))
 
     def macs(self, view: SelectorView) -> torch.Tensor:
         """Return the multiply-adds of each image's whole error map [B]; none are remembered."""

@@ -11,6 +11,7 @@ import pytest
 
 from rlvit.catalog import Catalog, build_catalog
 from rlvit.cli.main import cli
+from rlvit.cli.tune import TuneGroup
 from rlvit.config import options
 from rlvit.manager import create_plugin_manager
 from rlvit.registry.schema import Base
@@ -18,7 +19,7 @@ from rlvit.registry.schema import Base
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     ROOT / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").glob("**/*.md")),
     *ROOT.glob("plugins/*/README.md"),
 ]
 
@@ -47,6 +48,8 @@ def test_documented_command_parses(page: str, line: str) -> None:
     context = click.Context(cli, info_name="rlvit")
     command: click.Command = cli
     while isinstance(command, click.Group):
+        if isinstance(command, TuneGroup):
+            words = command.with_default(words)
         found = command.get_command(context, words[0])
         assert found is not None, f"{page}: no command {words[0]!r} in {line!r}"
         command, words = found, words[1:]

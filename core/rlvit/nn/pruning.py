@@ -62,15 +62,15 @@ class PrunedVit:
             attention: how `run_block` attends.
 
         Raises:
-            ValueError: a block that is not there, or one with no block before it although the
-                selector needs the attention in that.
+            ValueError: a block that is not there, or no class token although the selector needs
+                its attention.
         """
         depth = len(backbone.blocks)
         if not all(0 <= block < depth for block in decision_blocks):
             wanted = ",".join(map(str, decision_blocks))
             raise ValueError(f"decision blocks {wanted}: there are blocks 0 to {depth - 1}")
-        if "attention" in needs and 0 in decision_blocks:
-            raise ValueError("before block 0 there is no attention yet that a selector could see")
+        if "attention" in needs and not backbone.shape.prefix:
+            raise ValueError("there is no class token whose attention a selector could see")
         self.backbone, self.selector, self.needs = backbone, selector, needs
         self.decision_blocks = tuple(decision_blocks)
         self.rates = tuple(rates) or (1.0,) * len(self.decision_blocks)
@@ -150,13 +150,14 @@ class PrunedVit:
         """Return what the selector declared that it needs, detached: nothing learns through it."""
         alive = ragged.layout.alive if mask is None else mask
         within = None if mask is None else ragged.select(mask)  # [P], living among all patches
+        coming = (self.backbone.blocks[number], ragged)
         ways: dict[Need, Callable[[], Tensor]] = {
             "images": lambda: images,
             "tokens": lambda: _of(ragged.patches.detach(), within),
             "cls": lambda: ragged.cls.detach(),
-            "attention": lambda: _seen(class_attention, before, mask),
-            "attended": lambda: _seen(attended, (self.backbone.blocks[number], ragged), mask),
-            "received": lambda: _seen(received, (self.backbone.blocks[number], ragged), mask),
+            "attention": lambda: _seen(class_attention, before or coming, mask),
+            "attended": lambda: _seen(attended, coming, mask),
+            "received": lambda: _seen(received, coming, mask),
         }
         data = Lazy({need: ways[need] for need in self.needs if need in ways})
         return SelectorView(
@@ -185,11 +186,10 @@ class Lazy(Mapping[Need, Tensor]):
 @torch.no_grad()
 def _seen(
     look: Callable[[nn.Module, Ragged], Tensor],
-    at: tuple[nn.Module, Ragged] | None,
+    at: tuple[nn.Module, Ragged],
     mask: Tensor | None,
 ) -> Tensor:
     """Return what a look at a block and what it is given shows of each living patch [T]."""
-    assert at is not None  # refused when the parts were put together
     block, given = at
     if mask is not None:  # the living ones alone, as if the others had been gathered out
         given = drop(given, given.select(mask))

@@ -206,8 +206,8 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("--backbone", "mae-96", "--selector", "all"), ("mae-96", "no blocks", "simple-vit")),
     (("--selector", "cls-attention"), ("cls-attention", "needs attention", "'simple-vit-small'")),
     (
-        ("--selector", "cls-attention", "--backbone", "vit_pico_grid4"),
-        ("cls-attention", "block 0", "received-attention"),
+        ("--selector", "token-agents", "--backbone", "vit_pico_grid4"),
+        ("'token-agents'", "trained by rl4dvit", "--selector-from RUN"),
     ),
     (("--selector", "patch-agnt"), ("unknown selector", "Did you mean 'patch-agent'?")),
     (("--select", "best"), ("--select", "'mean-threshold', 'topk'")),

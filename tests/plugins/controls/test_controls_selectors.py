@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -195,3 +196,12 @@ def test_they_have_nothing_to_save_or_report(name: str) -> None:
     assert selector.report() == {}
     selector.restore(selector.state())
     assert selector.state() == {}
+
+
+def test_before_the_first_layer_keys_and_query_of_the_look_are_paid_for() -> None:
+    """14 tokens of 13 patches: 14 keys and a query of 192 x 192, and 14 scores of 192."""
+    view = view_of(torch.ones(2, 13, dtype=torch.bool), 0.5)
+    later = make("cls-attention").macs(view)
+    first = make("cls-attention").macs(replace(view, layer=0))
+    assert later.tolist() == [13 * 192] * 2
+    assert first.tolist() == [15 * 192 * 192 + 14 * 192] * 2

@@ -370,13 +370,13 @@ def test_seeds_share_one_autoencoder_by_default(
 ) -> None:
     made = lineage(unbroken.home, unbroken.id)
     roles = {kind: role for kind, (role, _) in made.items()}
-    assert roles == {"frames": "made", "mae": "made", "agent": "made"}
+    assert roles == {"frames": "made", "mae": "made", "agent": "made", "kept": "made"}
     first = tiny.start(home, seed=1, **SHORT)
     second = tiny.start(home, seed=2, **SHORT)
     for outcome in (first, second):
         used = lineage(home, outcome.id)
         roles = {kind: role for kind, (role, _) in used.items()}
-        assert roles == {"frames": "used", "mae": "used", "agent": "made"}
+        assert roles == {"frames": "used", "mae": "used", "agent": "made", "kept": "made"}
         assert used["frames"][1] == made["frames"][1]
         assert used["mae"][1] == made["mae"][1]
         assert used["agent"][1] != made["agent"][1]  # each seed has an agent of its own
@@ -389,7 +389,7 @@ def test_seeds_train_an_autoencoder_each_where_sharing_is_off(
     options = {**SHORT, "share_mae": False, "epochs": 1, "warmup_epochs": 0, "mae_batch_size": 32}
     found = [lineage(tmp_path, tiny.start(tmp_path, seed=seed, **options).id) for seed in (1, 2)]
     assert [{k: role for k, (role, _) in one.items()} for one in found] == [
-        {"frames": "made", "mae": "made", "agent": "made"}
+        {"frames": "made", "mae": "made", "agent": "made", "kept": "made"}
     ] * 2
     assert found[0]["mae"][1] != found[1]["mae"][1]
     assert found[0]["frames"][1] != found[1]["frames"][1]
