@@ -24,6 +24,8 @@ from rlvit.rl.ppo import (
 
 # The two-way heads in the order of their logits and of the action's columns; 1 means "do it".
 SWITCHES = ("up", "down", "left", "right", "zoom_in", "zoom_out")
+ANSWER = "answer"  # a seventh where games may be answered at any time, behind the class's column
+CLASS_COLUMN = len(SWITCHES)
 PlaceKind = Literal["deterministic", "beta", "tanh-normal"]
 
 # Places stay this far from 0 and 1, where densities are infinite or 0. Single precision still
@@ -43,48 +45,90 @@ ENTROPY_NODES, ENTROPY_REACH = 33, 6.0
 class MultiCategorical:
     """Six independent two-way heads, then one over the classes (multi-categorical file).
 
-    An action is int64 [..., 7]: 0 or 1 for each of `SWITCHES`, then the class.
+    An action is int64 [..., K]: 0 or 1 for each of `SWITCHES`, then the class, K = 7. With answers
+    at any time K = 8: 1 in the last column, of a head of its own, gives the class as the answer.
 
     Raises:
-        ValueError: there are not 12 + C logits.
+        ValueError: there are not 2 (K - 1) + C logits.
     """
 
-    logits: Tensor  # [..., 12 + C]: (no, yes) of each switch in turn, then of the classes
+    logits: Tensor  # [..., 2 (K - 1) + C]: (no, yes) of each switch in turn, then of the classes
     classes: int
+    # Where answers may come at any time: bool, broadcasts with [...]: the answer is given whatever
+    # its head says, which then has no share in anything. None: there is no such head.
+    forced: Tensor | None = None
 
     def __post_init__(self) -> None:
-        expected = 2 * len(SWITCHES) + self.classes
+        expected = 2 * len(self._names()) + self.classes
         if self.logits.shape[-1] != expected:
             raise ValueError(f"{expected} logits expected, not {self.logits.shape[-1]}")
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw every head by itself: int64 [..., 7]."""
+        """Draw every head by itself: int64 [..., K]."""
         switches = _draw_bernoulli(self._log_odds(), generator)
-        return _columns(switches, _draw_categorical(self._answers(), generator))
+        return self._columns(switches, _draw_categorical(self._answers(), generator))
 
     def log_prob(self, action: Tensor) -> Tensor:
-        """Return the sum of the seven heads' log-probs in nats: int64 [..., 7] to [...]."""
-        switches = bernoulli_log_prob(self._log_odds(), action[..., :-1] != 0)  # [..., 6]
-        return switches.sum(-1) + categorical_log_prob(self._answers(), action[..., -1])
+        """Return the sum of the heads' log-probs in nats: int64 [..., K] to [...]."""
+        switches, answering, answer = self.parts(action)
+        return switches + answer if self.forced is None else switches + answering + answer
+
+    def parts(self, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the log-probs of `SWITCHES`, of whether to answer, and of the class [...]."""
+        pressed = torch.cat([action[..., :CLASS_COLUMN], action[..., CLASS_COLUMN + 1 :]], -1)
+        heads = bernoulli_log_prob(self._log_odds(), pressed != 0)  # [..., 6 or 7]
+        answer = categorical_log_prob(self._answers(), action[..., CLASS_COLUMN])
+        answering = torch.zeros_like(answer)
+        if self.forced is not None:
+            answering = torch.where(self.forced, 0.0, heads[..., -1])
+        return heads[..., : len(SWITCHES)].sum(-1), answering, answer
+
+    def uniform(self) -> Tensor:
+        """Return the log-prob of any action if all are equally likely, nats, [] or as `forced`."""
+        rest = self.logits.new_full((), -math.log(2 ** len(SWITCHES) * self.classes))
+        if self.forced is None:
+            return rest
+        return rest - math.log(2) * (~self.forced).to(rest.dtype)
 
     def entropies(self) -> dict[str, Tensor]:
-        """Return the entropy of each of `SWITCHES` and of "class", nats [...]."""
-        switches = bernoulli_entropy(self._log_odds()).unbind(-1)
-        answer = categorical_entropy(self._answers())
-        return dict(zip(SWITCHES, switches, strict=True)) | {"class": answer}
+        """Return the entropy of each of `SWITCHES`, of "class" and any "answer", nats [...]."""
+        names, heads = self._names(), bernoulli_entropy(self._log_odds()).unbind(-1)
+        found = dict(zip(names, heads, strict=True)) | {
+            "class": categorical_entropy(self._answers())
+        }
+        if self.forced is not None:
+            found[ANSWER] = torch.where(self.forced, 0.0, found[ANSWER])
+        return found
+
+    def chance_of_answer(self) -> Tensor:
+        """Return the probability [...] that an answer is given, where it may be at any time."""
+        assert self.forced is not None
+        return torch.where(self.forced, 1.0, self._log_odds()[..., -1].sigmoid())
 
     def greedy(self) -> Tensor:
-        """Return each head's likelier value (of equal ones the first): int64 [..., 7]."""
-        return _columns(self._log_odds() > 0, self._answers().argmax(-1))
+        """Return each head's likelier value (of equal ones the first): int64 [..., K]."""
+        return self._columns(self._log_odds() > 0, self._answers().argmax(-1))
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the names of the two-way heads."""
+        return SWITCHES if self.forced is None else (*SWITCHES, ANSWER)
 
     def _log_odds(self) -> Tensor:
-        """Return log p(1) / p(0) of every switch [..., 6]: the softmax over two is its sigmoid."""
-        end = 2 * len(SWITCHES)
+        """Return log p(1) / p(0) of every head [..., 6 or 7]: softmax over two is its sigmoid."""
+        end = 2 * len(self._names())
         return self.logits[..., 1:end:2] - self.logits[..., :end:2]
 
     def _answers(self) -> Tensor:
         """Return the class logits [..., C]."""
-        return self.logits[..., 2 * len(SWITCHES) :]
+        return self.logits[..., 2 * len(self._names()) :]
+
+    def _columns(self, heads: Tensor, answer: Tensor) -> Tensor:
+        """Return int64 [..., K] of bool [..., K - 1] and int64 [...]."""
+        switches = heads[..., : len(SWITCHES)]
+        columns = [switches.long(), answer[..., None]]
+        if self.forced is not None:
+            columns.append((heads[..., -1] | self.forced)[..., None].long())
+        return torch.cat(columns, -1)
 
 
 @dataclass(frozen=True)
@@ -107,7 +151,7 @@ class WithEpsilon:
             raise ValueError(f"epsilon must be at least 0 and below 1, not {self.epsilon}")
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw from the mixture: int64 [..., 7]."""
+        """Draw from the mixture: int64 [..., K]."""
         action = self.base.sample(generator)
         if self.epsilon == 0:
             return action
@@ -116,20 +160,22 @@ class WithEpsilon:
         return torch.where((coin < self.epsilon)[..., None], uniform, action)
 
     def log_prob(self, action: Tensor) -> Tensor:
-        """Return log((1 - e) pi(a) + e u), u = 2^-6 / C, in nats: int64 [..., 7] to [...]."""
+        """Return log((1 - e) pi(a) + e u), u = 2^-6 / C, in nats: int64 [..., K] to [...].
+
+        Where the answer is a choice, too, u = 2^-7 / C.
+        """
         log_prob = self.base.log_prob(action)
         if self.epsilon == 0:
             return log_prob
-        uniform = math.log(self.epsilon) - math.log(2 ** len(SWITCHES) * self.base.classes)
-        learnt = log_prob + math.log1p(-self.epsilon)
-        return torch.logaddexp(learnt, torch.full_like(learnt, uniform))
+        uniform = (math.log(self.epsilon) + self.base.uniform()).to(log_prob.dtype)
+        return torch.logaddexp(log_prob + math.log1p(-self.epsilon), uniform)
 
     def entropies(self) -> dict[str, Tensor]:
         """Return the base's entropies, nats [...]: the mixture's heads are not independent."""
         return self.base.entropies()
 
     def greedy(self) -> Tensor:
-        """Return the base's greedy action: int64 [..., 7]."""
+        """Return the base's greedy action: int64 [..., K]."""
         return self.base.greedy()
 
 
@@ -342,8 +388,3 @@ def _draw_categorical(logits: Tensor, generator: torch.Generator) -> Tensor:
     """Draw int64 [...] from logits [..., A] by the Gumbel maximum; multinomial would wait."""
     waiting = torch.empty(logits.shape, device=logits.device).exponential_(generator=generator)
     return (logits - waiting.log()).argmax(-1)
-
-
-def _columns(switches: Tensor, answer: Tensor) -> Tensor:
-    """Return int64 [..., 7] of bool [..., 6] and int64 [...]."""
-    return torch.cat([switches.long(), answer[..., None]], -1)

@@ -23,11 +23,13 @@ def make_rules(config: GlimpseConfig, size: int) -> Rules:
     assert config.max_steps is not None
     assert config.reward_right is not None
     moves = config.variant in ("multi-categorical", "greedy-map")
+    answer = config.answer or "last-step"
+    one_size = config.variant == "ram" or config.foveation > 0  # rings do not zoom
     return Rules(
         variant="discrete" if moves else "continuous",
         window=config.window,
         max_steps=config.max_steps,
-        answer="decision" if config.variant == "hybrid-vit" else "last-step",
+        answer="decision" if config.variant == "hybrid-vit" else answer,
         start=config.start or "uniform",
         reward_right=config.reward_right,
         novelty=config.novelty or 0.0,
@@ -35,9 +37,10 @@ def make_rules(config: GlimpseConfig, size: int) -> Rules:
         step_pixels=max(1, round(size * config.step_share)),
         zooms=tuple(zoom for zoom in ZOOMS if zoom * config.window <= size),
         zoom_max=size / config.window,  # from the whole image down to the window, as vit_rl.py
-        start_side=config.window if config.variant == "ram" else min(2 * config.window, size),
+        start_side=config.window if one_size else min(2 * config.window, size),
         foveation=config.foveation,
         motion=config.motion,
+        cuts_views=config.fault_crop,
     )
 
 
@@ -68,6 +71,7 @@ def make_network(
             depth=config.depth or 6,
             heads=max(1, config.width // HEAD_FEATURES),
             hidden=4 * config.width,
+            dropout=config.dropout or 0.0,
             spread=config.place != "deterministic",
             memory_tokens=config.memory_tokens,
             segment=config.segment,
@@ -87,5 +91,7 @@ def make_network(
         conv=conv,
         features=config.width,
         hidden=config.width,
+        switches=7 if config.answer == "any-time" else 6,
+        answer_chance=config.answer_chance,
         generator=draws,
     )

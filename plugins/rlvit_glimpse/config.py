@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from rlvit.config import MethodConfig, setting
+from rlvit.config import MethodConfig, Search, setting
 
 GAME = "The game"
 NETWORK = "Network"
@@ -80,7 +80,7 @@ class GlimpseConfig(MethodConfig):
     novelty_of: Literal["pixels", "detail"] = setting(
         "pixels",
         help="What is new: pixels in no view before, or detail: pixels seen more finely than "
-        "before (a view z times as wide as the window counts 1 / z).",
+        "before (a view, or a ring, z times as wide as the window counts 1 / z).",
         unit="-",
         source="greedy-map file: pixels (detail: rlvit)",
         group=GAME,
@@ -103,10 +103,18 @@ class GlimpseConfig(MethodConfig):
         source="vit_rl.py: cut (answer: rlvit)",
         group=GAME,
     )
+    answer: Literal["last-step", "any-time"] | None = setting(
+        None,
+        help="When the variants with moves answer: with the class of their last action, or "
+        "whenever an eighth head says so, and at --max-steps in any case.",
+        unit="-",
+        source="files: last-step (any-time: text)",
+        group=GAME,
+    )
     foveation: int = setting(
         0,
         help="See squares around the point of view of twice the side each, so many, instead of one "
-        "(0: off).",
+        "(0: off); zooming then changes nothing.",
         unit="rings",
         source="text: named as future work",
         group=GAME,
@@ -173,19 +181,30 @@ class GlimpseConfig(MethodConfig):
     )
     place: Literal["deterministic", "beta", "tanh-normal"] | None = setting(
         None,
-        help="How hybrid-vit and ram choose where to look: exactly (which no gradient reaches), or "
-        "drawn from a density.",
+        help="How hybrid-vit chooses where to look: exactly (which no gradient reaches), or drawn "
+        "from a density; ram's is always a normal of fixed deviation.",
         unit="-",
         source="text: deterministic",
         group=NETWORK,
     )
     answer_chance: float | None = setting(
         None,
-        help="Chance that hybrid-vit answers after a glimpse, before it has learnt anything.",
+        help="Chance that hybrid-vit, or who may answer at any time, answers after a glimpse, "
+        "before it has learnt anything.",
         unit="-",
         source="vit_rl.py: a layer's usual initialisation, so about a half",
         group=NETWORK,
         gt=0,
+        lt=1,
+    )
+    dropout: float | None = setting(
+        None,
+        help="Chance that hybrid-vit drops a feature, while it plays to learn, too, so that the "
+        "policy that acts is not quite the one that is updated; none is dropped when measured.",
+        unit="-",
+        source="vit_rl.py: 0.1 (0 by default: rlvit)",
+        group=NETWORK,
+        ge=0,
         lt=1,
     )
     place_std: float = setting(
@@ -195,12 +214,14 @@ class GlimpseConfig(MethodConfig):
         unit="-",
         source="Mnih et al. 2014, section 4 (found by search there)",
         group=NETWORK,
-        gt=0,
+        ge=1e-3,
+        le=2,
     )
 
     algorithm: Literal["ppo", "reinforce"] = setting(
         "ppo",
-        help="PPO, or one step of REINFORCE with a learnt baseline for each game.",
+        help="PPO, or one step of REINFORCE with a learnt baseline for each game, which has no use "
+        "for --ppo-epochs, and for --clip in the log alone.",
         unit="-",
         source="text; Mnih et al. 2014",
         group=LEARN,
@@ -231,9 +252,17 @@ class GlimpseConfig(MethodConfig):
         ge=1,
     )
     ppo_epochs: int | None = setting(
-        None, help="Passes over a rollout.", unit="passes", source=BY_VARIANT, group=LEARN, ge=1
+        None, help="PPO's passes over a rollout.", unit="-", source=BY_VARIANT, group=LEARN, ge=1
     )
-    lr: float = setting(1e-4, help="Adam's step size.", unit="-", source="files", group=LEARN, gt=0)
+    lr: float = setting(
+        1e-4,
+        help="Adam's step size.",
+        unit="-",
+        source="files",
+        group=LEARN,
+        gt=0,
+        search=Search(3e-5, 1e-3, log=True),
+    )
     schedule: Literal["constant", "cosine"] = setting(
         "constant",
         help="The step size over the run.",
@@ -245,10 +274,24 @@ class GlimpseConfig(MethodConfig):
         None, help="AdamW's; at 0 it is Adam.", unit="-", source=BY_VARIANT, group=LEARN, ge=0
     )
     gamma: float | None = setting(
-        None, help="Discount of a step.", unit="-", source=BY_VARIANT, group=LEARN, ge=0, le=1
+        None,
+        help="Discount of a step.",
+        unit="-",
+        source=BY_VARIANT,
+        group=LEARN,
+        ge=0,
+        le=1,
+        search=Search(0.9, 1.0),
     )
     gae_lambda: float | None = setting(
-        None, help="Decay of GAE.", unit="-", source=BY_VARIANT, group=LEARN, ge=0, le=1
+        None,
+        help="Decay of GAE.",
+        unit="-",
+        source=BY_VARIANT,
+        group=LEARN,
+        ge=0,
+        le=1,
+        search=Search(0.8, 1.0),
     )
     clip: float | None = setting(
         None,
@@ -257,6 +300,7 @@ class GlimpseConfig(MethodConfig):
         source=BY_VARIANT,
         group=LEARN,
         gt=0,
+        search=Search(0.1, 0.3),
     )
     value_weight: float | None = setting(
         None, help="Weight of the value's loss.", unit="-", source=BY_VARIANT, group=LEARN, ge=0
@@ -268,6 +312,7 @@ class GlimpseConfig(MethodConfig):
         source=BY_VARIANT,
         group=LEARN,
         ge=0,
+        search=Search(1e-4, 0.1, log=True),
     )
     entropy_zoom: float | None = setting(
         None,
@@ -313,12 +358,12 @@ class GlimpseConfig(MethodConfig):
         source="Mnih et al. 2014, section 3 (every: rlvit)",
         group=LEARN,
     )
-    class_counts: Literal["always", "when-read"] = setting(
-        "always",
+    class_counts: Literal["always", "when-read"] | None = setting(
+        None,
         help="Whether the class belongs to every action's log-probability, or to that of the "
-        "action which answers alone.",
+        "action which answers alone; ram draws no class.",
         unit="-",
-        source="files (when-read: rlvit)",
+        source="files: always (when-read, also of hybrid-vit by default: rlvit)",
         group=LEARN,
     )
 
@@ -344,6 +389,30 @@ class GlimpseConfig(MethodConfig):
         "(multi-categorical and greedy-map).",
         unit="-",
         source="multi-categorical and greedy-map files",
+        group=FAULTS,
+    )
+    fault_crop: bool = setting(
+        False,
+        help="Corners of zoomed views go as far as those of plain ones, so that views are cut off "
+        "at the border and what is left of them is stretched (greedy-map).",
+        unit="-",
+        source="greedy-map file",
+        group=FAULTS,
+    )
+    fault_resets: bool = setting(
+        False,
+        help="All games begin anew with a rollout of 128 steps, so that the last of each "
+        "environment is cut off: one of 7 of 20 steps, or of 5 of 30, after 8 steps "
+        "(multi-categorical and greedy-map).",
+        unit="-",
+        source="multi-categorical and greedy-map files",
+        group=FAULTS,
+    )
+    fault_start: bool = setting(
+        False,
+        help="A game begins with a view as large as the last one of the game before (hybrid-vit).",
+        unit="-",
+        source="vit_rl.py",
         group=FAULTS,
     )
 

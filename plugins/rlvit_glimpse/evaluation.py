@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlvit.contracts import Measurement, Prediction, RunContext
+from rlvit.errors import RlvitError
+from rlvit.nn.named_images import numbers_of
 from rlvit.nn.randomness import on_device
 from rlvit_glimpse.agents import make_rules
 from rlvit_glimpse.config import GlimpseConfig
@@ -34,7 +36,7 @@ class GlimpseClassifier:
         self.image_size = size
         self.targets = torch.arange(len(context.data().classes), device=context.device)
         self._context, self._config, self._network = context, config, network
-        self._batch = 0  # first places differ from batch to batch, and are the same each time
+        self._games: list[Games] = []  # one for each batch; first places differ between batches
         macs = [0] + [network.macs(count) for count in range(1, (config.max_steps or 1) + 1)]
         self._macs = torch.tensor(macs, dtype=torch.float64, device=context.device)
 
@@ -43,14 +45,18 @@ class GlimpseClassifier:
         images = images.to(self._context.device)
         labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
         game = game_of(self._context, self._config, self.image_size)
-        generator = self._context.torch_generator(f"classify/{self._batch}")
-        self._batch += 1
+        generator = self._context.torch_generator(f"classify/{len(self._games)}")
         episodes = play(
             game, self._network, self._config, images, labels, on_device(generator, images.device),
-            start=generator, greedy=True, explores=self._config.fault_epsilon,
+            start=generator, greedy=True, bootstrap=False,
         )  # fmt: skip
+        self._games.append(_told(episodes, game.rules.max_steps))
         nothing = labels.new_zeros(len(images), 0)  # no patches are dropped
         return Prediction(final(episodes), nothing, self._macs[episodes.lengths])
+
+    def score(self, labels: Tensor) -> Score:
+        """Return what came of all images so far, given their labels [S] in the same order."""
+        return _judged(self._games, labels)
 
 
 @dataclass(frozen=True)
@@ -112,12 +118,18 @@ def score(
         episodes = play(
             game, network, config, some, wanted, on_device(generator, context.device),
             start=generator, greedy=greedy, wander=wander, explores=config.fault_epsilon,
+            bootstrap=False,
         )  # fmt: skip
-        parts.append(_scored(episodes, rules.max_steps))
-    return Score(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+        parts.append(_told(episodes, rules.max_steps))
+    return _judged(parts, labels)
 
 
-def _scored(episodes: Episodes, steps: int) -> tuple[Tensor, ...]:
+# Of G games: answer [G], glimpses [G], share of pixels seen [G], confidence [G], whether it was cut
+# off [G], the likeliest class after so many glimpses [G, T].
+Games = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+def _told(episodes: Episodes, steps: int) -> Games:
     logits = final(episodes)
     # All T steps that games may have, though these may all have ended before.
     step = torch.arange(steps, device=logits.device)[:, None]
@@ -125,9 +137,14 @@ def _scored(episodes: Episodes, steps: int) -> tuple[Tensor, ...]:
     named = episodes.classes.argmax(2).gather(0, upto)  # [T, G]
     cut = episodes.ended & ~episodes.terminated
     return (
-        episodes.right, episodes.lengths, episodes.seen, logits.softmax(1).amax(1),
-        (cut & episodes.alive).any(0), (named == episodes.labels).T,
+        episodes.answer, episodes.lengths, episodes.seen, logits.softmax(1).amax(1),
+        (cut & episodes.alive).any(0), named.T,
     )  # fmt: skip
+
+
+def _judged(parts: Sequence[Games], labels: Tensor) -> Score:
+    answer, *columns, named = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Score(answer == labels, *columns, named == labels[:, None])
 
 
 def final(episodes: Episodes) -> Tensor:
@@ -155,27 +172,34 @@ def measure(
     step: int,
 ) -> Looks:
     """Measure the agent under the run's protocol, then how it looks, and record both."""
-    found = context.evaluate(GlimpseClassifier(context, config, network, size), step)
+    agent = GlimpseClassifier(context, config, network, size)
+    found = context.evaluate(agent, step)
     images, labels = measured_images(context, size, found.table["name"])
 
     def look(**how: Any) -> Score:
         return score(context, config, network, size, images, labels, **how)
 
-    greedy = look()
+    greedy = agent.score(labels)  # of the games that were just measured
+    if not np.array_equal(greedy.by_step[:, -1].cpu().numpy(), found.table["correct_task"]):
+        raise RlvitError("the evaluator did not show each image once, in the order of its table.")
     context.record(step, _results("greedy", greedy))
     context.record(step, _results("sampled", look(greedy=False)))
     half = greedy.by_step[:, max(0, greedy.by_step.shape[1] // 2 - 1)]
     context.record(step, [_share("look/after_half", half)])
     others = {"random": look(wander=True)}
-    others["central"] = look(change=once)
-    others["whole"] = look(change=lambda rules: once_whole(rules, size))
+    if config.motion == "none":  # else views are of a canvas, in whose middle need be no image
+        others["central"] = look(change=once)
+        if not config.foveation:  # else the widest ring is what can be seen at once
+            others["whole"] = look(change=lambda rules: once_whole(rules, size))
     for name, control in others.items():
         context.record(step, [_share(f"look/{name}", control.right)])
 
     def again(some: Tensor, wanted: Tensor) -> Episodes:
         game, generator = game_of(context, config, size), context.torch_generator("pictures")
         on = on_device(generator, context.device)
-        return play(game, network, config, some, wanted, on, start=generator, greedy=True)
+        return play(
+            game, network, config, some, wanted, on, start=generator, greedy=True, bootstrap=False
+        )
 
     shares = {name: 100 * float(one.right.float().mean()) for name, one in others.items()}
     return Looks(images, labels, greedy, shares, again)
@@ -189,16 +213,18 @@ def once(rules: Rules) -> Rules:
 def once_whole(rules: Rules, size: int) -> Rules:
     """Return rules of a game of one glimpse, of the whole image of `size` pixels a side.
 
-    A discrete view's side is a multiple of the window's: of MNIST 24 of 28 pixels are seen.
+    A discrete view's side is a multiple of the window's: of MNIST 24 of 28 pixels are seen. It is
+    the agent's own largest view where that is as large (digits, CIFAR-10); else the agent has never
+    seen such a zoom (MNIST, imagenette), and its plane says so by a number above 1.
     """
-    return replace(once(rules), zooms=(size // rules.window,), start_side=size)
+    zoom, largest = size // rules.window, rules.zooms[-1]
+    return replace(once(rules), zooms=(zoom,), plane_zoom=largest, start_side=size)
 
 
 def measured_images(context: RunContext, size: int, names: NDArray[Any]) -> tuple[Tensor, Tensor]:
     """Return the images of the protocol's split that were measured, by their names."""
     split = context.data().split(str(context.protocol.settings["split"]))
-    place = {name: number for number, name in enumerate(split.names)}
-    numbers = np.array([place[str(name)] for name in names])
+    numbers = numbers_of(split, names)
     order = np.array_split(numbers, -(-len(numbers) // BATCH))
     images = torch.cat([batch.to(context.device) for batch in split.batches(order, size)])
     return images, torch.from_numpy(split.labels[numbers]).to(context.device)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rlvit.contracts import RunContext, State
-from rlvit.errors import UnknownName
+from rlvit.errors import RlvitError, UnknownName
 from rlvit.nn import augment
 from rlvit.nn.randomness import on_device
 from rlvit.nn.training_images import TrainingImages
@@ -20,7 +22,7 @@ from rlvit_glimpse.agents import make_network, make_rules
 from rlvit_glimpse.config import GlimpseConfig
 from rlvit_glimpse.evaluation import measure, score
 from rlvit_glimpse.game import GlimpseGames
-from rlvit_glimpse.rollouts import Episodes, play
+from rlvit_glimpse.rollouts import Episodes, cut_off, play, steps_of_rollout
 from rlvit_glimpse.update import update
 
 
@@ -51,7 +53,7 @@ class Agent:
     def __init__(self, context: RunContext, config: GlimpseConfig) -> None:
         self.context, self.config = context, config
         data, device = context.data(), context.device
-        self.size = int(context.task.facts.get("size") or 224)
+        self.size = context.task.image_size
         self.images = TrainingImages(data.split("train"), self.size, device)
         self.network = make_network(
             config, self.size, len(data.classes), context.torch_generator("network")
@@ -60,6 +62,9 @@ class Agent:
             self.network.parameters(), lr=config.lr, weight_decay=config.weight_decay or 0.0
         )
         self.game = GlimpseGames(make_rules(config, self.size), self.size, 3, device)
+        self.sides = torch.full(
+            (config.games or 1,), self.game.rules.start_side, device=device
+        )  # [G] of first views, with --fault-start
         self.validation = self._validation()
         self.steps = self.rollouts = self.minibatches = 0
         self.rows: list[dict[str, float]] = []  # what was logged, for the figures
@@ -89,8 +94,11 @@ class Agent:
         since, begun = time.perf_counter(), self.steps
         while self.steps < config.steps:
             draws = self.context.torch_generator(f"rollout/{self.rollouts}")
-            episodes = self.roll_out(draws)
-            found = update(self.network, self.optimiser, episodes, config, draws, self.before_step)
+            with self.dropping(draws):
+                episodes = self.roll_out(draws)
+                found = update(
+                    self.network, self.optimiser, episodes, config, draws, self.before_step
+                )
             self.rollouts += 1
             self.steps += int(episodes.alive.sum())
             over = self.steps >= config.steps
@@ -114,10 +122,31 @@ class Agent:
         images, labels = next(iter(self.images.batches([self.next_images(games)])))
         images = augment.small_images(images, draws, config.augment)
         remember = config.fault_memory and config.variant != "hybrid-vit"  # whose update has none
-        return play(
+        begin = {}
+        if config.fault_resets:
+            begin["limits"] = cut_off(games, config.max_steps or 1)
+        if config.fault_start:
+            begin["sides"] = self.sides
+        episodes = play(
             self.game, self.network, config, images, labels, on_device(draws, self.context.device),
-            start=draws, explores=True, remember=remember,
+            start=draws, explores=True, remember=remember, **begin,
         )  # fmt: skip
+        self.sides = self.game.side
+        return episodes
+
+    @contextmanager
+    def dropping(self, draws: torch.Generator) -> Iterator[None]:
+        """Let dropout, if there is any, draw from torch's generators by a rollout's draws."""
+        if not self.config.dropout:
+            yield
+            return
+        device, seed = self.context.device, int(torch.randint(2**62, (), generator=draws))
+        on_gpu = device.type == "cuda"
+        with torch.random.fork_rng([device] if on_gpu else []):
+            torch.default_generator.manual_seed(seed)
+            if on_gpu:
+                torch.cuda.manual_seed(seed)
+            yield
 
     def next_images(self, games: int) -> Any:
         """Return the numbers of the rollout's images: one permutation of all after another."""
@@ -133,7 +162,7 @@ class Agent:
         """Set the step size of the next minibatch."""
         config, done = self.config, min(1.0, self.steps / self.config.steps)
         if config.fault_schedule:  # its period is meant for rollouts, so it oscillates
-            period = max(1, config.steps // ((config.games or 1) * (config.max_steps or 1)))
+            period = max(1, config.steps // steps_of_rollout(config))
             done = self.minibatches / period
         self.minibatches += 1
         if config.schedule == "constant" and not config.fault_schedule:
@@ -156,7 +185,9 @@ class Agent:
         """Look at validation images, and log how many are named rightly."""
         if self.validation is None:
             return
+        self.network.eval()
         found = score(self.context, self.config, self.network, self.size, *self.validation)
+        self.network.train()
         row = {
             "val/accuracy": 100 * float(found.right.float().mean()),
             "val/glimpses": float(found.lengths.float().mean()),
@@ -172,12 +203,24 @@ class Agent:
             "steps": self.steps,
             "rollouts": self.rollouts,
             "minibatches": self.minibatches,
+            "sides": self.sides,
             "rows": self.rows,
         }
 
     def restore(self, state: State) -> None:
-        """Go back to a saved state."""
+        """Go back to a saved state.
+
+        Raises:
+            RlvitError: it lacks something, as of an earlier version.
+        """
+        lacking = sorted(self.state().keys() - state.keys())
+        if lacking:
+            raise RlvitError(
+                f"the checkpoint has no {', '.join(lacking)}: an earlier version wrote it; "
+                "start the run anew."
+            )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps, self.rollouts = state["steps"], state["rollouts"]
         self.minibatches, self.rows = state["minibatches"], state["rows"]
+        self.sides = state["sides"].to(self.context.device)

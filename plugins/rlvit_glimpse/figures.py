@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_by_glimpses", "draw_curves", "draw_film", "draw_gaze", "draw_trajectories"]
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # Okabe and Ito 2008
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#777777")
+LINES = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#777777")
 STYLES = ("-", "--", "-.", ":")  # with the marks, they tell lines apart in grey
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 HEAT = 1.75  # inches, the side of a heat map
@@ -157,7 +157,7 @@ def glimpse_figure(
     agent = above.errorbar(glimpses[there], middle, ends, label="agent, 95 % interval", **mark)
     handles: list[Any] = [agent]
     for number, (name, value) in enumerate(controls.items()):
-        style = {"color": COLOURS[1 + number % 7], "linestyle": STYLES[(1 + number) % 4]}
+        style = {"color": LINES[1 + number % 7], "linestyle": STYLES[(1 + number) % 4]}
         line = above.axhline(
             100 * value, label=f"{name}: {100 * value:.1f} %", linewidth=1.5, **style
         )
@@ -244,7 +244,7 @@ def _curves(place: Axes, panel: str, steps: NDArray[Any], lines: Mapping[str, An
         place.plot(
             np.asarray(steps)[there],
             scale * np.asarray(values, dtype=np.float64)[there],
-            color=COLOURS[number % len(COLOURS)],
+            color=LINES[number % len(LINES)],
             linestyle=STYLES[number % len(STYLES)],
             marker=MARKS[number % len(MARKS)] if few or len(lines) > 1 else None,
             markevery=1 if few else int(there.sum()) // 10,

@@ -6,15 +6,15 @@ Letters: G games, one image each; S side of an image in pixels; w side of the wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from rlvit.errors import UsageProblem
+from rlvit_glimpse.rules import Action, Observation, Rules, Step
 from rlvit_glimpse.view import (
-    COLOURS,
+    PACKED,
     Detail,
     PixelTables,
     Seen,
@@ -25,108 +25,11 @@ from rlvit_glimpse.view import (
     ring_corner,
 )
 
-
-@dataclass(frozen=True)
-class Rules:
-    """What may be done, what is seen, what is paid.
-
-    Raises:
-        UsageProblem: they contradict each other.
-    """
-
-    variant: Literal["discrete", "continuous"] = "discrete"
-    window: int = 8  # w
-    zooms: tuple[int, ...] = (1, 2, 4)  # discrete: the view's side is w * zoom
-    max_steps: int = 20
-    # last-step: the class of the action that reaches max_steps; any-time: an eighth column of a
-    # discrete action gives the answer (an older discrete file); decision: a continuous one's does
-    answer: Literal["last-step", "any-time", "decision"] = "last-step"
-    start: Literal["uniform", "centre"] = "uniform"
-    reward_right: float = 1.0
-    novelty: float = 0.0  # paid times what is new, each step:
-    # pixels: the newly seen share of the image; detail: the gain of its mean resolution, where a
-    # pixel in a view z times as wide as the window counts 1 / z
-    novelty_of: Literal["pixels", "detail"] = "pixels"
-    step_pixels: int = 1  # of a discrete move
-    zoom_max: float = 4.0  # continuous: the side is S / z, z = 1 + (zoom_max - 1) * zoom
-    start_side: int = 16  # continuous
-    foveation: int = 0  # rings; 0: a plain window
-    motion: Literal["none", "drift"] = "none"  # drift: over a black canvas of twice the side
-
-    def __post_init__(self) -> None:
-        wrong = {"any-time": "continuous", "decision": "discrete"}.get(self.answer)
-        if self.variant == wrong:
-            raise UsageProblem(f"answer {self.answer!r} does not go with {wrong} actions.")
-        if list(self.zooms) != sorted(set(self.zooms)) or not self.zooms or self.zooms[0] < 1:
-            raise UsageProblem(f"zooms {self.zooms}: expected whole numbers from 1, rising.")
-        for name in ("window", "max_steps", "step_pixels"):
-            if getattr(self, name) < 1:
-                raise UsageProblem(f"{name} {getattr(self, name)}: expected 1 at least.")
-        if self.zoom_max < 1 or self.foveation < 0:
-            raise UsageProblem("expected zoom_max 1 at least, and foveation 0 at least.")
-
-    def largest(self) -> int:
-        """Return the side of the largest square that must fit: a view's at zoom, or a ring's."""
-        views = self.zooms[-1] * self.window if self.variant == "discrete" else self.start_side
-        return max(views, self.window << max(0, self.foveation - 1))
-
-
-@dataclass(frozen=True)
-class Action:
-    """What each of G games does; either `discrete`, or the other three.
-
-    Attributes:
-        discrete: int64 [G, 7]: up, down, left, right, zoom in, zoom out, each 0 or 1; class. With
-            any-time answers [G, 8]: 1 in the last column gives the class as the answer.
-        continuous: float [G, 3] in 0..1: the new centre's y and x, as shares of the frame; zoom.
-        decision: bool or 0/1 [G]: give the answer; the view then stays.
-        answer: int64 [G], a class.
-    """
-
-    discrete: Tensor | None = None
-    continuous: Tensor | None = None
-    decision: Tensor | None = None
-    answer: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What the agents see.
-
-    Attributes:
-        glimpse: float32 [G, ch, w, w] in 0..1. Channels: RGB of the window, or of each ring; with
-            discrete actions then three constant planes: left / max, top / max, and
-            (zoom - 1) / (largest zoom - 1), where max is the room that the window has.
-        place: float32 [G, 3]: the view's centre y and x, as shares of the frame (or of the canvas),
-            and log2(side / w).
-    """
-
-    glimpse: Tensor
-    place: Tensor
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a step brought; all but the reward stays so after a game's end.
-
-    Attributes:
-        observation: after it.
-        reward: [G]; 0 after the end.
-        ended: bool [G]: the game is over, answered or cut off.
-        truncated: bool [G]: it was cut off at max_steps without an answer.
-        right: bool [G]: its answer was given and is right.
-    """
-
-    observation: Observation
-    reward: Tensor
-    ended: Tensor
-    truncated: Tensor
-    right: Tensor
-
-
 # Of each game; what `state` saves. Corners and origins: (top, left).
-KEPT = ("images", "labels", "corner", "side", "level", "steps", "ended", "truncated", "right",
-        "position", "velocity")  # fmt: skip
+KEPT = ("images", "labels", "corner", "side", "level", "steps", "limit", "ended", "truncated",
+        "right", "position", "velocity")  # fmt: skip
+# Corner, side and position of each view, and whether anybody sees it.
+Look = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class GlimpseGames:
@@ -155,13 +58,13 @@ class GlimpseGames:
         self.rules, self.size, self.channels = rules, size, channels
         self.device = torch.device(device)
         self.extent = 2 * size if rules.motion == "drift" else size  # where views may lie
-        self._sides = torch.tensor(rules.zooms, device=self.device) * rules.window  # [Z]
-        self._log_sides = torch.tensor(rules.zooms, device=self.device).log2()  # [Z]
-        span = max(1, rules.zooms[-1] - 1)
-        self._zoom_plane = (torch.tensor(rules.zooms, device=self.device) - 1) / span  # [Z]
+        zooms = torch.tensor(rules.levels, device=self.device)  # [Z]
+        self._sides, self._log_sides = zooms * rules.window, zooms.log2()  # [Z]
+        self._zoom_plane = (zooms - 1) / max(1, (rules.plane_zoom or rules.levels[-1]) - 1)  # [Z]
         # Whole views inside images that stay where they are: colours can be looked up together.
-        plain = rules.motion == "none" and not rules.foveation
-        self._tabled = plain and channels <= COLOURS
+        plain = rules.motion == "none" and not rules.foveation and not rules.cuts_views
+        self._tabled = plain and channels <= PACKED
+        self._detailed = rules.novelty > 0 and rules.novelty_of == "detail"
         self._games = -1
 
     @property
@@ -170,22 +73,38 @@ class GlimpseGames:
         planes = 3 if self.rules.variant == "discrete" else 0
         return self.channels * max(1, self.rules.foveation) + planes
 
-    def begin(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Observation:
+    def begin(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        generator: torch.Generator,
+        *,
+        sides: Tensor | None = None,
+        limits: Tensor | None = None,
+    ) -> Observation:
         """Start a game on each image, as many as there are.
 
         Args:
             images: uint8 [G, ch, S, S].
             labels: int64 [G].
             generator: on the CPU; of where views start, and of how images drift.
+            sides: int64 [G], of the first views of continuous games instead of the rules'.
+            limits: int64 [G], steps after which games are cut off without an answer.
         """
         self._allocate(len(images))
         self.images, self.labels = images.to(self.device), labels.to(self.device)
-        for name, values in self._fresh(len(images), generator).items():
+        self._borrowed = True  # the images may be the caller's
+        fresh = self._fresh(len(images), generator)
+        if sides is not None:
+            fresh |= {"side": sides, "corner": self._inside(fresh["corner"], sides)}
+        if limits is not None:
+            fresh["limit"] = limits.to(self.device).clamp(max=self.rules.max_steps)
+        for name, values in fresh.items():
             setattr(self, name, values)
         self._load(None)
         self._seen.bits.zero_()
         self._detail.forget()
-        self._looks = [(self.corner, self.side, self.position)]
+        self._looks = [self._look()]
         return self.observe()
 
     def renew(
@@ -194,41 +113,49 @@ class GlimpseGames:
         """Start new games in place of `rows` int64 [R], on images [R, ...]; the others go on."""
         rows = rows.to(self.device)
         self._settle()
-        fresh = self._fresh(len(rows), generator)
-        fresh |= {"images": images.to(self.device), "labels": labels.to(self.device)}
+        fresh = self._fresh(len(rows), generator) | {"labels": labels.to(self.device)}
         for name, values in fresh.items():
             setattr(self, name, getattr(self, name).index_copy(0, rows, values))
+        if self._borrowed:
+            self.images, self._borrowed = self.images.clone(), False
+        self.images.index_copy_(0, rows, images.to(self.device))  # the bulk of a game's state
         self._load(rows)
         self._seen.bits.index_fill_(0, rows, 0)
         self._detail.forget(rows)
-        self._looks.append((self.corner, self.side, self.position))
+        self._looks.append(self._look())
         return self.observe()
 
     def step(self, action: Action) -> Step:
         """Take one step; games that have ended stay as they are."""
+        reward = self.advance(action)
+        return Step(self.observe(), reward, self.ended, self.truncated, self.right)
+
+    def advance(self, action: Action) -> Tensor:
+        """Take one step without looking; return the rewards [G].
+
+        A game that ends with the step keeps its view, which nobody will look at. That of a game
+        that is cut off moves on, for its value may be asked there, but is neither counted nor paid.
+        """
         alive = ~self.ended
         self.steps = self.steps + alive
-        full = alive & (self.steps >= self.rules.max_steps)
-        answer, decided = self._answers(action, alive)
-        self._drift(alive)
-        if action.discrete is not None:
-            self._shift(action.discrete, alive)
-        else:
-            assert action.continuous is not None
-            self._jump(action.continuous, alive if decided is None else alive & ~decided)
-        if decided is None:
-            decided = full  # the last step's class is the answer
-        else:
-            self.truncated = self.truncated | (full & ~decided)
+        over = alive & (self.steps >= self.limit)
+        answer, decided = self._answers(action, alive, over & (self.steps >= self.rules.max_steps))
+        self.truncated = self.truncated | (over & ~decided)
         right = decided & (answer == self.labels)
         self.right = self.right | right
-        self.ended = self.ended | full | decided
+        self.ended = self.ended | over | decided
+        moved = alive & ~decided
+        self._drift(moved)
+        if action.discrete is not None:
+            self._shift(action.discrete, moved)
+        else:
+            assert action.continuous is not None
+            self._jump(action.continuous, moved)
         reward = right * self.rules.reward_right
         if self.rules.novelty:
-            reward = reward + self.rules.novelty * self._newly_seen()
-        else:
-            self._looks.append((self.corner, self.side, self.position))
-        return Step(self.observe(), reward, self.ended, self.truncated, self.right)
+            return reward + self.rules.novelty * self._newly_seen()
+        self._looks.append(self._look())
+        return reward
 
     def observe(self) -> Observation:
         """Return what the agents see now."""
@@ -250,7 +177,8 @@ class GlimpseGames:
         else:
             outside = None if rules.motion == "none" else 0.0
             views = self._views(self.corner, self.side, self.position)
-            torch.div(crop(self.images, views, w, outside=outside), 255, out=window)
+            ends = self.extent - self.origin() if rules.cuts_views else None
+            torch.div(crop(self.images, views, w, outside=outside, ends=ends), 255, out=window)
         if rules.variant == "discrete":
             where = self.corner.flip(1) / max(1, self.extent - w)  # [G, 2]: left, top
             glimpse[:, colours : colours + 2] = where[:, :, None, None]
@@ -286,6 +214,7 @@ class GlimpseGames:
         self._allocate(len(state["labels"]))
         for name in KEPT:
             setattr(self, name, state[name].to(self.device))
+        self._borrowed = True
         self._load(None)
         self._seen.bits.copy_(state["seen"])
         self._detail.restore(state["detail"])
@@ -296,7 +225,10 @@ class GlimpseGames:
             return
         self._games = games
         self._seen = Seen(games, self.size, self.size, self.device)
-        zooms = self.rules.zooms if self.rules.novelty_of == "detail" else ()
+        zooms: tuple[int, ...] = ()  # nobody asks
+        if self._detailed:
+            rings = self.rules.foveation
+            zooms = tuple(1 << ring for ring in range(rings)) if rings else self.rules.zooms
         self._detail = Detail(games, self.size, self.rules.window, zooms, self.device)
         if self._tabled:
             self._tables = self._make_tables(games)
@@ -304,7 +236,7 @@ class GlimpseGames:
     def _make_tables(self, games: int) -> PixelTables:
         sizes = games, self.channels, self.size, self.rules.window
         if self.rules.variant == "discrete":
-            return ZoomTables(*sizes, self.rules.zooms, self.device)
+            return ZoomTables(*sizes, self.rules.levels, self.device)
         return PixelTables(*sizes, self.device)
 
     def _load(self, rows: Tensor | None) -> None:
@@ -314,7 +246,7 @@ class GlimpseGames:
     def _fresh(self, games: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Return what games begin with; draws the same amount whatever the rules."""
         rules, size = self.rules, self.size
-        side = rules.window * rules.zooms[0] if rules.variant == "discrete" else rules.start_side
+        side = rules.window * rules.levels[0] if rules.variant == "discrete" else rules.start_side
         side = max(side, rules.window)
         # The files draw x and y from [0, 24) for images of 32: the last place is left out.
         corner = torch.randint(max(1, self.extent - side), (games, 2), generator=generator)
@@ -330,22 +262,32 @@ class GlimpseGames:
         never = torch.zeros(games, dtype=torch.bool, device=self.device)
         fresh = {name: values.to(self.device) for name, values in drawn.items()}
         fresh |= {"side": torch.full_like(whole, side), "level": whole, "steps": whole}
+        fresh["limit"] = torch.full_like(whole, rules.max_steps)
         return fresh | {"ended": never, "truncated": never, "right": never}
+
+    def _inside(self, corner: Tensor, side: Tensor) -> Tensor:
+        """Return where games [G, 2] begin that were to begin at a corner with another side [G]."""
+        room = (self.extent - side)[:, None]
+        centred = self.rules.start == "centre"
+        return (room // 2).expand(-1, 2) if centred else torch.minimum(corner, room)
 
     def _shift(self, chosen: Tensor, moved: Tensor) -> None:
         """Zoom and move as a discrete action [G, 7] says, where `moved` [G]."""
         wanted = chosen[:, :6] * moved[:, None]
         wanted = wanted[:, 1::2] - wanted[:, ::2]  # [G, 3]: down, right, out
-        self.level = (self.level + wanted[:, 2]).clamp_(0, len(self.rules.zooms) - 1)
+        self.level = (self.level + wanted[:, 2]).clamp_(0, len(self._sides) - 1)
         side = self._sides.index_select(0, self.level)
         kept = self.corner + ((self.side - side) >> 1)[:, None]  # the same centre
         corner = torch.add(kept, wanted[:, :2], alpha=self.rules.step_pixels).clamp_(min=0)
-        self.corner, self.side = torch.minimum(corner, (self.extent - side)[:, None]), side
+        shown = self._sides[0] if self.rules.cuts_views else side[:, None]
+        self.corner, self.side = torch.minimum(corner, self.extent - shown), side
 
     def _jump(self, place: Tensor, moved: Tensor) -> None:
         """Look where a continuous action [G, 3] says, where `moved` [G]."""
         zoom = 1 + (self.rules.zoom_max - 1) * place[:, 2]
         side = (self.size / zoom).round().clamp(self.rules.window, self.size)
+        if self.rules.foveation:  # rings have sides of their own
+            side = self.side.float()
         corner = (place[:, :2] * self.extent - side[:, None] / 2).round().clamp(min=0)
         corner = torch.minimum(corner, self.extent - side[:, None]).long()
         self.side = torch.where(moved, side.long(), self.side)
@@ -378,39 +320,56 @@ class GlimpseGames:
             corner = corner - _whole(position)
         return Views(corner[:, 0].float(), corner[:, 1].float(), side.float())
 
-    def _shown(self, corner: Tensor, side: Tensor, position: Tensor) -> Views:
-        """Return the squares that are shown, in pixels of the images: views or outermost rings."""
-        if not self.rules.foveation:
-            return self._views(corner, side, position)
-        widest = self.rules.window << (self.rules.foveation - 1)
+    def _look(self) -> Look:
+        """Return the views as they are, and which of them somebody sees."""
+        return self.corner, self.side, self.position, ~self.ended
+
+    def _shown(self, look: Look, rings: int) -> Views:
+        """Return the squares that are shown, in pixels of the images, empty where nobody sees them.
+
+        They are the views, or the outermost of so many `rings`.
+        """
+        corner, side, position, seen = look
+        if not rings:
+            views = self._views(corner, side, position)
+            return Views(views.top, views.left, views.side * seen)
+        widest = self.rules.window << (rings - 1)
         ring = ring_corner(corner + side[:, None] / 2, widest, self.extent) - _whole(position)
-        return Views(ring[:, 0], ring[:, 1], torch.full_like(ring[:, 0], widest))
+        return Views(ring[:, 0], ring[:, 1], widest * seen.float())
 
     def _newly_seen(self) -> Tensor:
         self._settle()
-        # Nothing is new where a game has ended.
-        shown = self._shown(self.corner, self.side, self.position)
-        fresh = self._seen.update(shown)
-        return self._detail.update(shown) if self.rules.novelty_of == "detail" else fresh
+        look = self._look()
+        fresh = self._seen.update(self._shown(look, self.rules.foveation))
+        return self._refine(look) if self._detailed else fresh
+
+    def _refine(self, look: Look) -> Tensor:
+        """Note how finely views, or all rings of them, show the images; return the gain [G]."""
+        rings = range(1, self.rules.foveation + 1) if self.rules.foveation else (0,)
+        gains = [self._detail.update(self._shown(look, ring)) for ring in rings]
+        return torch.stack(gains).sum(0)
 
     def _settle(self) -> None:
         """Note what was seen since; when nobody is paid for it, that waits until someone asks."""
         for look in self._looks:
-            shown = self._shown(*look)
-            self._seen.mark(shown)
-            self._detail.update(shown)
+            self._seen.mark(self._shown(look, self.rules.foveation))
+            if self._detailed:
+                self._refine(look)
         self._looks = []
 
-    def _answers(self, action: Action, alive: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the classes [G], and which games they answer [G] (None: those at their end)."""
+    def _answers(self, action: Action, alive: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the classes [G], and which games they answer, bool [G].
+
+        Unless it takes a decision, that is so in any case at a game's `last` step [G].
+        """
         if action.discrete is not None:
-            at_will = self.rules.answer == "any-time"
             chosen = action.discrete
-            return chosen[:, 6], alive & (chosen[:, 7] != 0) if at_will else None
+            at_will = self.rules.answer == "any-time"
+            return chosen[:, 6], last | (alive & (chosen[:, 7] != 0)) if at_will else last
         assert action.answer is not None
         assert action.decision is not None
         decides = self.rules.answer == "decision"
-        return action.answer, alive & action.decision.bool() if decides else None
+        return action.answer, alive & action.decision.bool() if decides else last
 
 
 def _whole(position: Tensor) -> Tensor:

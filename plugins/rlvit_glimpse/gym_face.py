@@ -10,11 +10,13 @@ where it is; with continuous actions a dictionary of "glimpse" and "place" (`gam
 Discrete actions are seven numbers, or eight with any-time answers. A continuous action is a box
 of 4 + C numbers in 0..1: a decision (0.5 or more answers), C scores of which the largest is the
 class, and the new centre's y, x and the zoom.
+
+Rendered is the image (on its canvas, if it drifts) with a red frame around the view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, ClassVar
 
 import gymnasium
@@ -57,9 +59,16 @@ class _Table:
         self.images = torch.from_numpy(np.ascontiguousarray(images))
         self.labels = torch.from_numpy(labels.astype(np.int64))
         self.classes = int(self.labels.max()) + 1
+        if not isinstance(rules, Rules | None):
+            raise UsageProblem(f"rules: expected rlvit_glimpse.rules.Rules, not {rules!r}.")
         self.rules = rules or Rules()
+        answer = [2] if self.rules.answer == "any-time" else []
+        self._choices = np.array([2] * 6 + [self.classes, *answer])  # of discrete actions
+        moves = self.rules.variant == "discrete"
+        self._action_shape = (len(self._choices) if moves else 4 + self.classes,)
 
     def games(self, device: str = "cpu") -> GlimpseGames:
+        _check_device(device)
         return GlimpseGames(self.rules, self.images.shape[2], self.images.shape[1], device)
 
     def deal(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -78,17 +87,30 @@ class _Table:
 
     def actions(self) -> spaces.Space[Any]:
         if self.rules.variant == "continuous":
-            return spaces.Box(0.0, 1.0, (4 + self.classes,), np.float32)
-        answer = [2] if self.rules.answer == "any-time" else []
-        return spaces.MultiDiscrete([2] * 6 + [self.classes, *answer])
+            return spaces.Box(0.0, 1.0, self._action_shape, np.float32)
+        return spaces.MultiDiscrete(self._choices)
 
-    def read(self, action: Any) -> Action:
-        """Turn a batch of the action space's elements into the game's."""
+    def read(self, actions: Any, count: int) -> Action:
+        """Turn a batch of `count` elements of the action space into the game's.
+
+        Raises:
+            ValueError: they are none.
+        """
+        given = np.asarray(actions)
+        wanted = (count, *self._action_shape)
+        if given.shape != wanted:
+            raise ValueError(f"actions of shape {list(wanted)} expected, not {list(given.shape)}")
         if self.rules.variant == "discrete":
-            return Action(discrete=torch.as_tensor(np.asarray(action, np.int64)))
-        numbers = torch.as_tensor(np.asarray(action, np.float32))  # [G, 4 + C]
+            if given.dtype.kind not in "iub":
+                raise ValueError(f"whole numbers expected as actions, not {given.dtype}")
+            if (given < 0).any() or (given >= self._choices).any():
+                raise ValueError(f"actions from 0 to below {self._choices.tolist()} expected")
+            return Action(discrete=torch.as_tensor(given.astype(np.int64, copy=False)))
+        if given.dtype.kind not in "iubf" or not ((given >= 0) & (given <= 1)).all():
+            raise ValueError("actions of numbers from 0 to 1 expected")  # NaN is none
+        numbers = torch.as_tensor(given.astype(np.float32, copy=False))  # [G, 4 + C]
         return Action(
-            continuous=numbers[:, -3:].clamp(0, 1),
+            continuous=numbers[:, -3:],
             decision=numbers[:, 0] >= 0.5,
             answer=numbers[:, 1:-3].argmax(1),
         )
@@ -104,7 +126,9 @@ class _Table:
 class GlimpseVectorEnv(VectorEnv[Any, Any, Any]):
     """Many games as one batched program; a game that has ended begins anew at the next step."""
 
-    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: ClassVar[dict[str, Any]] = {
+        "autoreset_mode": AutoresetMode.NEXT_STEP, "render_modes": ["rgb_array"], "render_fps": 4
+    }  # fmt: skip
 
     def __init__(
         self,
@@ -113,53 +137,81 @@ class GlimpseVectorEnv(VectorEnv[Any, Any, Any]):
         labels: Any = None,
         rules: Rules | None = None,
         device: str = "cpu",
+        render_mode: str | None = None,
     ) -> None:
-        """Take images uint8 [N, ch, S, S] with labels [N]; without them, `digits`."""
+        """Take images uint8 [N, ch, S, S] with labels [N]; without them, `digits`.
+
+        Raises:
+            UsageProblem: something that is given cannot be used.
+        """
+        if not isinstance(num_envs, Integral) or num_envs < 1:
+            raise UsageProblem(f"num_envs {num_envs!r}: expected a whole number, 1 at least.")
+        self.render_mode = _check_mode(render_mode)
         self._table = _Table(images, labels, rules)
         self._game = self._table.games(device)
         self._generator = torch.Generator()
         self._generator.seed()
-        self._over = torch.zeros(num_envs, dtype=torch.bool)
         self._started = False
-        self.num_envs = num_envs
+        self.num_envs = num_envs = int(num_envs)
         self.single_observation_space = self._table.observations(self._game.glimpse_channels)
         self.single_action_space = self._table.actions()
         batch = gymnasium.vector.utils.batch_space
         self.observation_space = batch(self.single_observation_space, num_envs)
         self.action_space = batch(self.single_action_space, num_envs)
 
-    def reset(
-        self, *, seed: int | Sequence[int | None] | None = None, options: Info | None = None
-    ) -> tuple[Seen, Info]:
-        """Begin all games; of several seeds the first that is given seeds them all."""
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Seen, Info]:
+        """Begin all games, which draw from one generator.
+
+        Raises:
+            UsageProblem: the seed is not one number from 0.
+        """
         del options
-        given = [seed] if seed is None or isinstance(seed, int) else list(seed)
-        numbers = [one for one in given if one is not None]
-        if numbers:
-            self._generator.manual_seed(numbers[0])
+        number = _seed(seed)
+        if number is not None:
+            self._generator.manual_seed(number)
         images, labels = self._table.deal(self.num_envs, self._generator)
         self._over = torch.zeros(self.num_envs, dtype=torch.bool)
         self._started = True
         return self._table.show(self._game.begin(images, labels, self._generator)), {}
 
     def step(self, actions: Any) -> Stepped:
-        """Step all games; those that had ended are reset instead, and their action is ignored."""
+        """Step all games; those that had ended are reset instead, and their action is ignored.
+
+        Raises:
+            ResetNeeded: no game has begun.
+            ValueError: these are no actions.
+        """
         if not self._started:
             raise gymnasium.error.ResetNeeded("call reset before step")
+        given = self._place(self._table.read(actions, self.num_envs))
         if self._over.all():
             return self._begin_anew()
-        taken = self._game.step(self._place(self._table.read(actions)))
-        ended, truncated = taken.ended.cpu() & ~self._over, taken.truncated.cpu() & ~self._over
-        right, observation = taken.right.cpu() & ended, taken.observation
+        game = self._game
+        reward = game.advance(given).float().cpu().numpy()
+        ended, truncated = game.ended.cpu() & ~self._over, game.truncated.cpu() & ~self._over
+        right = game.right.cpu() & ended
         if self._over.any():
             rows = self._over.nonzero()[:, 0]
             images, labels = self._table.deal(len(rows), self._generator)
-            observation = self._game.renew(rows, images, labels, self._generator)
+            observation = game.renew(rows, images, labels, self._generator)
+        else:
+            observation = game.observe()
         self._over = ended
         info = {"right": right.numpy(), "_right": ended.numpy()} if ended.any() else {}
-        reward = taken.reward.float().cpu().numpy()
         done = (ended & ~truncated).numpy(), truncated.numpy()
         return self._table.show(observation), reward, *done, info
+
+    def render(self) -> tuple[NDArray[np.uint8], ...] | None:
+        """Return a picture uint8 [S, S, 3] of each game, if that was asked for.
+
+        Raises:
+            ResetNeeded: no game has begun.
+        """
+        if self.render_mode is None:
+            return None
+        if not self._started:
+            raise gymnasium.error.ResetNeeded("call reset before render")
+        return tuple(_picture(self._game, index) for index in range(self.num_envs))
 
     def _begin_anew(self) -> Stepped:
         """Step games that have all ended, which is usual where they last equally long."""
@@ -184,44 +236,88 @@ class GlimpseEnv(gymnasium.Env[Any, Any]):
         rules: Rules | None = None,
         render_mode: str | None = None,
     ) -> None:
-        """Take images uint8 [N, ch, S, S] with labels [N]; without them, `digits`."""
+        """Take images uint8 [N, ch, S, S] with labels [N]; without them, `digits`.
+
+        Raises:
+            UsageProblem: something that is given cannot be used.
+        """
+        self.render_mode = _check_mode(render_mode)
         self._table = _Table(images, labels, rules)
         self._game = self._table.games()
-        self.render_mode = render_mode
+        self._started = False
         self.observation_space = self._table.observations(self._game.glimpse_channels)
         self.action_space = self._table.actions()
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Seen, Info]:
         """Begin a game on an image drawn at random."""
-        super().reset(seed=seed, options=options)
+        super().reset(seed=_seed(seed), options=options)
+        self._started = True
         generator = torch.Generator().manual_seed(int(self.np_random.integers(2**62)))
         observation = self._game.begin(*self._table.deal(1, generator), generator)
         return _first(self._table.show(observation)), {}
 
     def step(self, action: Any) -> tuple[Seen, float, bool, bool, Info]:
-        """Take one step."""
-        taken = self._game.step(self._table.read(np.asarray(action)[None]))
+        """Take one step.
+
+        Raises:
+            ResetNeeded: no game has begun.
+            ValueError: this is no action.
+        """
+        if not self._started:
+            raise gymnasium.error.ResetNeeded("call reset before step")
+        taken = self._game.step(self._table.read(np.asarray(action)[None], 1))
         ended, truncated = bool(taken.ended[0]), bool(taken.truncated[0])
         info = {"right": bool(taken.right[0])} if ended else {}
         shown = _first(self._table.show(taken.observation))
         return shown, float(taken.reward[0]), ended and not truncated, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Return the image (on its canvas, if it drifts) with a red frame around the view."""
+        """Return a picture uint8 [S, S, 3], if that was asked for.
+
+        Raises:
+            ResetNeeded: no game has begun.
+        """
         if self.render_mode is None:
             return None
-        game = self._game
-        picture = np.zeros((game.extent, game.extent, 3), np.uint8)
-        y, x = game.origin()[0].tolist()
-        image = game.images[0].numpy().transpose(1, 2, 0)  # [S, S, ch]
-        picture[y : y + game.size, x : x + game.size] = image[..., : picture.shape[2]]
-        top, left, side = (int(number) for number in game.boxes()[0])
-        rows, columns = slice(top, top + side), slice(left, left + side)
-        for edge in (top, top + side - 1):
-            picture[edge, columns] = (255, 0, 0)
-        for edge in (left, left + side - 1):
-            picture[rows, edge] = (255, 0, 0)
-        return picture
+        if not self._started:
+            raise gymnasium.error.ResetNeeded("call reset before render")
+        return _picture(self._game, 0)
+
+
+def _picture(game: GlimpseGames, index: int) -> NDArray[np.uint8]:
+    picture = np.zeros((game.extent, game.extent, 3), np.uint8)
+    y, x = game.origin()[index].tolist()
+    image = game.images[index].cpu().numpy().transpose(1, 2, 0)  # [S, S, ch]
+    picture[y : y + game.size, x : x + game.size] = image[..., : picture.shape[2]]
+    top, left, side = (int(number) for number in game.boxes()[index])
+    rows, columns = slice(top, top + side), slice(left, left + side)
+    for edge in (top, top + side - 1):
+        picture[edge : edge + 1, columns] = (255, 0, 0)  # a view that is cut off has no such edge
+    for edge in (left, left + side - 1):
+        picture[rows, edge : edge + 1] = (255, 0, 0)
+    return picture
+
+
+def _seed(given: Any) -> int | None:
+    if given is None:
+        return None
+    if not isinstance(given, Integral) or isinstance(given, bool) or not 0 <= given < 2**63:
+        raise UsageProblem(f"seed {given!r}: expected one whole number from 0, for all games.")
+    return int(given)
+
+
+def _check_mode(render_mode: str | None) -> str | None:
+    if render_mode not in (None, "rgb_array"):
+        raise UsageProblem(f"render_mode {render_mode!r}: expected 'rgb_array' or None.")
+    return render_mode
+
+
+def _check_device(name: Any) -> None:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageProblem(f"device {name!r} cannot be used: {reason}") from None
 
 
 def _check(images: NDArray[Any], labels: NDArray[Any]) -> None:

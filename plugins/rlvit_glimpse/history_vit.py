@@ -7,7 +7,6 @@ Each glimpse is one token. With memory tokens it is a Recurrent Memory Transform
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,6 +19,7 @@ from rlvit.nn.transformer import LAYER_NORM_EPS, Block
 from rlvit_glimpse.networks import PLACE, GlimpseNetwork, Heads, Memory
 
 OCTAVES = 4.0  # of zoom, that count as much as the frame's side
+FREQUENCIES = (1.0, 2.0, 4.0, 8.0)  # k of the Fourier features
 INIT_STD = 0.02  # of the tokens that are learned
 
 
@@ -64,7 +64,6 @@ class HistoryVit(GlimpseNetwork):
         heads: int = 8,
         hidden: int = 1024,
         dropout: float = 0.0,
-        frequencies: Sequence[float] = (1, 2, 4, 8),
         spread: bool = True,
         memory_tokens: int = 0,
         segment: int = 8,
@@ -85,7 +84,6 @@ class HistoryVit(GlimpseNetwork):
             dropout: probability, in training mode only, after attention, MLP and the last norm,
                 drawn from torch's global generator. vit_rl.py has 0.1; above 0 the policy that
                 acts is not the one that is updated.
-            frequencies: k of the Fourier features.
             spread: whether the place has a spread (beta, tanh-normal) or none (deterministic).
             memory_tokens: 0: the encoder sees the whole history.
             segment: glimpses after which the memory is carried on; without memory tokens unused.
@@ -103,11 +101,10 @@ class HistoryVit(GlimpseNetwork):
         self.memory_tokens, self.segment, self.dropout = memory_tokens, segment, dropout
         pixels = channels * window**2
         self.shape = VitShape(depth, dim, hidden, 1, pixels, classes)
-        k = torch.tensor([float(frequency) for frequency in frequencies])
-        self.register_buffer("frequencies", k, persistent=False)
+        self.register_buffer("frequencies", torch.tensor(FREQUENCIES), persistent=False)
         with drawing_from(generator):
             self.window = nn.Linear(pixels, dim)
-            self.place = nn.Linear(2 * PLACE * len(k), dim)
+            self.place = nn.Linear(2 * PLACE * len(FREQUENCIES), dim)
             self.blocks = nn.ModuleList(Block(dim, heads, hidden / dim) for _ in range(depth))
             self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
             self.policy = nn.Linear(dim, 1 + classes + PLACE * (1 + spread))

@@ -7,6 +7,7 @@ game and a step at which it is alive, C classes, w the window's side, h the core
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,7 +178,7 @@ class RecurrentNet(GlimpseNetwork):
     Defaults are the files': 1.60 million parameters at windows of 8 x 8 with 6 channels and ten
     classes. Where the window is stands in the channels, so `place` is not read.
     `policy` is all logits in order: two for each switch (up, down, left, right, zoom in, zoom
-    out), then one for each class; `classes` are the last of these.
+    out, any answer), then one for each class; `classes` are the last of these.
     """
 
     def __init__(
@@ -190,6 +191,7 @@ class RecurrentNet(GlimpseNetwork):
         features: int = 256,
         hidden: int = 256,
         switches: int = 6,
+        answer_chance: float | None = None,
         generator: torch.Generator,
     ) -> None:
         """Build it with torch's default initialisation.
@@ -201,7 +203,8 @@ class RecurrentNet(GlimpseNetwork):
             conv: channels of each 3 x 3 convolution; they keep the window's size.
             features: of a glimpse, as the LSTM sees it.
             hidden: h, features of the LSTM.
-            switches: two-way choices of an action; 7 if one of them is to answer.
+            switches: two-way choices of an action; 7 if one of them, the last, is to answer.
+            answer_chance: of that one to begin with, by its bias; None: as it is drawn.
             generator: the only source of randomness; on the CPU the weights follow from it alone.
         """
         super().__init__()
@@ -216,6 +219,10 @@ class RecurrentNet(GlimpseNetwork):
             self.lstm = nn.LSTM(features, hidden)
             self.policy = nn.Linear(hidden, 2 * switches + classes)
             self.value = nn.Linear(hidden, 1)
+        if answer_chance is not None:
+            odds = torch.tensor([0.0, math.log(answer_chance / (1 - answer_chance))])
+            with torch.no_grad():
+                self.policy.bias[2 * switches - 2 : 2 * switches] = odds
 
     def begin(self, games: int, device: torch.device | str) -> Memory:
         """Return zeros: `h` and `c` [G, h] of the LSTM."""
@@ -276,7 +283,6 @@ class RamNet(GlimpseNetwork):
         std: float = 0.17,
         glimpse_hidden: int = 128,
         hidden: int = 256,
-        location_trains_core: bool = True,
         generator: torch.Generator,
     ) -> None:
         """Build it with torch's default initialisation.
@@ -288,11 +294,10 @@ class RamNet(GlimpseNetwork):
             std: of the location, where the frame spans 2; the paper does not print its own.
             glimpse_hidden: features of what and of where before they are joined.
             hidden: h, features of a glimpse and of the core.
-            location_trains_core: whether the policy's gradient goes past the location layer.
             generator: the only source of randomness; on the CPU the weights follow from it alone.
         """
         super().__init__()
-        self.std, self.location_trains_core = std, location_trains_core
+        self.std = std
         inputs = channels * window**2
         self._widths = (inputs, glimpse_hidden, hidden, classes)
         with drawing_from(generator):
@@ -326,9 +331,8 @@ class RamNet(GlimpseNetwork):
         return h, {"h": h}
 
     def _read(self, features: Tensor) -> Heads:
-        seen = features if self.location_trains_core else features.detach()
         value = self.baseline(features.detach())[:, 0]
-        return Heads(self.location(seen).tanh(), value, self.classify(features))
+        return Heads(self.location(features).tanh(), value, self.classify(features))
 
 
 def _two_layers(inputs: int, between: int, outputs: int) -> nn.Sequential:

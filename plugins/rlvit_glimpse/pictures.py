@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rlvit.contracts import RunContext
 from rlvit.scores import wilson_interval
 from rlvit_glimpse.config import GlimpseConfig
 from rlvit_glimpse.evaluation import Looks
-from rlvit_glimpse.figures import draw_by_glimpses, draw_curves, draw_gaze
+from rlvit_glimpse.figures import GREEN, ORANGE, draw_by_glimpses, draw_curves, draw_gaze
+from rlvit_glimpse.rollouts import Episodes
 from rlvit_glimpse.trajectories import draw_film, draw_trajectories
+from rlvit_glimpse.view import ring_corner
 
 SHOWN = 8  # images with their paths
 MAPPED = 2_000  # games behind the gaze maps
@@ -27,6 +30,12 @@ COLUMNS = {  # of what was logged, as the curves call them
     "glimpses": "play/glimpses",
 }
 PERCENT = ("play/accuracy", "val/accuracy")
+CONTROLS = {
+    "random": "random places",
+    "central": "one central glimpse",
+    "whole": "whole image at {0}x{0}",
+}  # for a window of so many pixels
+RIGHT, WRONG = "\N{CHECK MARK}", "\N{BALLOT X}"  # beside the colours, not for them alone
 
 
 def draw(
@@ -42,36 +51,68 @@ def draw(
     boxes = games.boxes.transpose(0, 1).cpu().numpy()  # [I, T, 3]
     counts, answer = games.lengths.cpu().numpy(), games.answer.cpu().numpy()
     named, shown = labels.cpu().numpy(), images.cpu().numpy()
-    moving = config.motion != "none"
+    if config.motion != "none":
+        context.say("an image that drifts: no trajectories, gaze maps or film are drawn")
+    elif config.foveation:
+        context.say("rings see all around: no trajectories or gaze maps are drawn")
 
     def build(folder: Path) -> None:
         draw_curves(folder, columns_of(rows), title)
-        if not moving:  # else views lie on the canvas, not on the image
-            step = max(1, len(named) // SHOWN)
-            few = slice(0, step * SHOWN, step)
-            captions = [
-                f"{classes[label]} -> {classes[given]}"
-                for label, given in zip(named[few], answer[few], strict=True)
-            ]
-            draw_trajectories(folder, shown[few], boxes[few], counts[few], captions, title)
-            heat = gaze(boxes, counts, named, len(classes), shown.shape[2])
-            draw_gaze(folder, heat, classes, title)
-            steps = int(counts[0])
-            windows = games.glimpses[:steps, 0, :3].clamp(0, 1).cpu().numpy()
-            film = [f"glimpse {step + 1} of {steps}" for step in range(steps)]
-            film[-1] += f": {classes[answer[0]]} ({classes[named[0]]})"
-            draw_film(folder, shown[0], boxes[0, :steps], windows, film)
-        _draw_steps(folder, looks, title)
+        _draw_steps(folder, looks, title, config.window or 0)
+        if config.motion != "none":  # views lie on the canvas, not on the image
+            return
+        told = [said(classes[a], classes[b]) for a, b in zip(named, answer, strict=True)]
+        draw_game(folder, shown[0], games, config.foveation, told[0])
+        if config.foveation:  # what lies outside the sharpest ring is seen, too
+            return
+        step = max(1, len(named) // SHOWN)
+        few = slice(0, step * SHOWN, step)
+        colours = [GREEN if right else ORANGE for right in (named == answer)[few]]
+        draw_trajectories(folder, shown[few], boxes[few], counts[few], told[few], title, colours)
+        heat = gaze(boxes, counts, named, len(classes), shown.shape[2])
+        draw_gaze(folder, heat, classes, title)
 
     context.keep("figures", {"variant": config.variant}, build)
 
 
-def _draw_steps(folder: Path, looks: Looks, title: str) -> None:
+def said(truth: str, answer: str) -> str:
+    """Say what an image shows and what the agent says, with a mark that needs no colour."""
+    return f"{truth}, says {answer} {RIGHT if truth == answer else WRONG}"
+
+
+def draw_game(
+    folder: Path, image: NDArray[np.uint8], games: Episodes, rings: int, told: str
+) -> None:
+    """Draw the film of the first game: image uint8 [3, S, S], and what is told of its answer."""
+    steps = int(games.lengths[0])
+    boxes = games.boxes[:steps, 0]  # [T, 3]
+    seen = games.glimpses[:steps, 0, : 3 * max(1, rings)].clamp(0, 1)
+    windows = torch.cat(seen.split(3, 1), 3).cpu().numpy()  # [T, 3, w, R w]
+    wider = ring_boxes(boxes.cpu(), windows.shape[2], rings, image.shape[1]).numpy()
+    captions = [f"glimpse {step + 1} of {steps}" for step in range(steps)]
+    captions[-1] += f": {told}"
+    draw_film(folder, image, boxes.cpu().numpy(), windows, captions, wider)
+
+
+def ring_boxes(boxes: Tensor, window: int, rings: int, size: int) -> Tensor:
+    """Return top, left and side of all rings but the sharpest [T, R - 1, 3] of views [T, 3]."""
+    centre = boxes[:, :2] + boxes[:, 2:] / 2
+    sides = [window << ring for ring in range(1, rings)]
+    found = [
+        torch.cat([ring_corner(centre, side, size), torch.full_like(boxes[:, :1], side)], 1)
+        for side in sides
+    ]
+    return torch.stack(found, 1) if found else boxes.new_zeros(len(boxes), 0, 3)
+
+
+def _draw_steps(folder: Path, looks: Looks, title: str, window: int) -> None:
     right = looks.greedy.by_step.double().mean(0).cpu().numpy()  # [T]
     lengths, count = looks.greedy.lengths, len(looks.labels)
     share = [float((lengths > step).double().mean()) for step in range(len(right))]
     low, high = wilson_interval(right, count)
-    controls = {name: value / 100 for name, value in looks.controls.items()}
+    controls = {
+        CONTROLS[name].format(window): value / 100 for name, value in looks.controls.items()
+    }
     draw_by_glimpses(folder, right, np.array(share), (low, high), controls, title)
 
 

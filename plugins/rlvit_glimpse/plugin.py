@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rlvit.hookspecs import hookimpl
+from rlvit.sections import ReportSection, SectionContent, SectionRequest
 from rlvit.specs import DATASET, MethodSpec, MetricDef, PublishedResult
 
+RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
 CITE = "PPO glimpse: an agent moves and zooms a window over an image until it can name it"
 STEPS = "environment steps"
 MEASURED = "updates"
@@ -47,6 +49,7 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             train=train,
             estimate=estimate,
             adapt=adapt,
+            progress={"eval/top1": "val/accuracy"},
         )
     ]
 
@@ -60,6 +63,25 @@ def rlvit_published() -> Sequence[PublishedResult]:
 
 
 @hookimpl
+def rlvit_report_sections() -> Sequence[ReportSection]:
+    """Offer the agent against its controls."""
+
+    def build(request: SectionRequest) -> SectionContent | None:
+        from rlvit_glimpse.sections import looking
+
+        return looking(request)
+
+    return [
+        ReportSection(
+            name="glimpse-looking",
+            title="Looking",
+            summary="What the glimpse agent's looking brings against looking otherwise.",
+            build=build,
+        )
+    ]
+
+
+@hookimpl
 def rlvit_metrics() -> Sequence[MetricDef]:
     """Declare what a glimpse run logs and measures."""
     return [*_learning(), *_looking()]
@@ -67,19 +89,20 @@ def rlvit_metrics() -> Sequence[MetricDef]:
 
 def _learning() -> list[MetricDef]:
     rollout = "of a rollout's games"
+    asked = "at a game's last glimpse or at every one (--supervised-at)"
     per_step = "mean over a rollout's minibatches"
     return [
         MetricDef("play/return", "reward", "max", f"mean {rollout}", STEPS),
         MetricDef("play/accuracy", "%", "max", f"answers right {rollout}", STEPS),
         MetricDef("play/glimpses", "glimpses", "none", f"mean {rollout}", STEPS),
-        MetricDef("play/seen", "% of pixels", "none", f"lay in a view, mean {rollout}", STEPS),
+        MetricDef("play/seen", "% of pixels", "none", f"lay in a glimpse, mean {rollout}", STEPS),
         MetricDef("ppo/policy_loss", "-", "none", f"clipped, {per_step}", STEPS),
         MetricDef("ppo/value_loss", "reward squared", "min", per_step, STEPS),
         MetricDef("ppo/entropy", "nats", "none", f"of an action, all heads, {per_step}", STEPS),
         MetricDef("ppo/approx_kl", "nats", "none", f"from the rollout's policy, {per_step}", STEPS),
         MetricDef("ppo/clip_fraction", "of actions", "none", per_step, STEPS),
         MetricDef("ppo/gradient_norm", "-", "none", f"before clipping, {per_step}", STEPS),
-        MetricDef("ppo/supervised", "nats", "min", f"cross-entropy at the end, {per_step}", STEPS),
+        MetricDef("ppo/supervised", "nats", "min", f"cross-entropy of the class, {asked}", STEPS),
         MetricDef("ppo/reconstruction", "grey levels squared", "min", per_step, STEPS),
         MetricDef("ppo/lr", "-", "none", "Adam's step size", STEPS),
         MetricDef("val/accuracy", "%", "max", "answers right on validation images, greedy", STEPS),
@@ -94,14 +117,14 @@ def _looking() -> list[MetricDef]:
         found += [
             MetricDef(f"look/{mode}", "%", "max", f"answers right, {how}", MEASURED),
             MetricDef(f"look/{mode}_glimpses", "glimpses", "min", f"mean, {how}", MEASURED),
-            MetricDef(f"look/{mode}_seen", "% of pixels", "min", f"in a view, {how}", MEASURED),
+            MetricDef(f"look/{mode}_seen", "% of pixels", "min", f"in a glimpse, {how}", MEASURED),
             MetricDef(f"look/{mode}_ece", "%", "min", f"calibration error, {how}", MEASURED),
             MetricDef(f"look/{mode}_undecided", "%", "min", f"cut off unanswered, {how}", MEASURED),
         ]
     controls = {
         "random": "places drawn at random, the agent's own class",
-        "central": "one glimpse in the middle",
-        "whole": "one glimpse of the whole image",
+        "central": "one glimpse in the middle, not with drift",
+        "whole": "one glimpse of the whole image, not with rings or drift",
     }
     for name, meaning in controls.items():
         found.append(MetricDef(f"look/{name}", "%", "max", f"answers right: {meaning}", MEASURED))

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from rlvit.rl.ppo import categorical_entropy, categorical_log_prob
+from rlvit.rl.ppo import categorical_entropy
 from rlvit_glimpse.actions import (
+    ANSWER,
     SWITCHES,
     Hybrid,
     HybridAction,
@@ -42,13 +43,14 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class LastClass:
-    """Switches count while a game goes on, the class when it is read: at its last step.
+    """Switches count while a game goes on, the class when it is read: where an answer is given.
 
+    That is the last step, or whenever the head for it says so, whose choice then counts as well.
     What changes nothing has no share in the log-probability (rlvit's own; the files count all).
 
     Attributes:
-        base: all seven heads.
-        last: bool [...] or one for all: the action answers.
+        base: all heads.
+        last: bool [...] or one for all: the action answers in any case.
         epsilon: chance that the whole action is uniform instead; of what counts, too.
     """
 
@@ -57,28 +59,44 @@ class LastClass:
     epsilon: float = 0.0
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw every head, or all of them uniformly: int64 [..., 7]."""
+        """Draw every head, or all of them uniformly: int64 [..., K]."""
         return WithEpsilon(self.base, self.epsilon).sample(generator)
 
     def greedy(self) -> Tensor:
-        """Return each head's likelier value: int64 [..., 7]."""
+        """Return each head's likelier value: int64 [..., K]."""
         return self.base.greedy()
 
     def log_prob(self, action: Tensor) -> Tensor:
-        """Return the class's log-prob at the last step, else the switches' [...]."""
-        answer = categorical_log_prob(self.base.logits[..., -self.base.classes :], action[..., -1])
-        counts = torch.where(self.last, answer, self.base.log_prob(action) - answer)
+        """Return the class's log-prob where it is the answer, else the switches' [...]."""
+        switches, answering, answer = self.base.parts(action)
+        answered, choices = self.last, 0.0
+        if self.base.forced is not None:
+            answered, choices = action[..., -1] != 0, (~self.last) * math.log(2)
+            counts = answering + torch.where(answered, answer, switches)
+        else:
+            counts = torch.where(answered, answer, switches)
         if not self.epsilon:
             return counts
-        uniform = -torch.where(self.last, math.log(self.base.classes), len(SWITCHES) * math.log(2))
-        return torch.logaddexp(counts + math.log1p(-self.epsilon), uniform + math.log(self.epsilon))
+        equal = torch.where(answered, math.log(self.base.classes), len(SWITCHES) * math.log(2))
+        uniform = math.log(self.epsilon) - equal - choices
+        return torch.logaddexp(counts + math.log1p(-self.epsilon), uniform)
 
     def entropies(self) -> dict[str, Tensor]:
-        """Return nats [...] of each head, 0 where it does not count."""
-        return {
-            name: torch.where(self.last if name == "class" else ~self.last, value, 0.0)
-            for name, value in self.base.entropies().items()
-        }
+        """Return nats [...] of each head, as much of it as counts: 0 where it does not.
+
+        With answers at any time that is the chance of an answer for the class, and the rest for the
+        switches, taken as constants: nobody answers for the sake of a head's entropy. Their sum is
+        the entropy of what counts.
+        """
+        found = self.base.entropies()
+        if self.base.forced is None:
+            return {
+                name: torch.where(self.last if name == "class" else ~self.last, value, 0.0)
+                for name, value in found.items()
+            }
+        chance = self.base.chance_of_answer().detach()
+        shares = dict.fromkeys(SWITCHES, 1 - chance) | {"class": chance}
+        return {name: value * shares.get(name, 1.0) for name, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,7 @@ class RamPolicy:
     mean: Tensor  # [..., 2], from -1 to 1
     class_logits: Tensor  # [..., C]
     std: float
+    last: Tensor | None = None  # bool, broadcasts with [...]: nobody will look at this place
 
     def sample(self, generator: torch.Generator) -> HybridAction:
         """Draw a place."""
@@ -108,10 +127,14 @@ class RamPolicy:
         return HybridAction(torch.zeros_like(answer, dtype=torch.bool), answer, place)
 
     def log_prob(self, action: HybridAction) -> Tensor:
-        """Return the log-density of the place, where the frame spans 2: nats [...]."""
+        """Return the log-density of the place, where the frame spans 2: nats [...].
+
+        It is 0 for the last place, which changes nothing.
+        """
         distance = (2 * action.place[..., :2] - 1 - self.mean) / self.std
         scale = math.log(self.std) + math.log(2 * math.pi) / 2
-        return (-distance.square() / 2 - scale).sum(-1)
+        density = (-distance.square() / 2 - scale).sum(-1)
+        return density if self.last is None else torch.where(self.last, 0.0, density)
 
     def entropies(self) -> dict[str, Tensor]:
         """Return the class's; the place's never changes."""
@@ -128,7 +151,7 @@ def make_policy(config: GlimpseConfig, heads: Heads, last: Tensor, *, explores: 
         explores: whether epsilon applies.
     """
     if config.variant == "ram":
-        return RamPolicy(heads.policy, heads.classes, config.place_std)
+        return RamPolicy(heads.policy, heads.classes, config.place_std, last)
     if config.variant == "hybrid-vit":
         kind = config.place or "deterministic"
         decision = heads.extra["decision"]
@@ -141,9 +164,10 @@ def make_policy(config: GlimpseConfig, heads: Heads, last: Tensor, *, explores: 
             heads.extra.get("spread"),
             kind,
             TEMPERATURE,
-            class_always=config.class_counts == "always" and config.fault_memory,
+            class_always=config.class_counts == "always",
         )
-    base = MultiCategorical(heads.policy, heads.classes.shape[-1])
+    forced = last if config.answer == "any-time" else None
+    base = MultiCategorical(heads.policy, heads.classes.shape[-1], forced)
     epsilon = (config.epsilon or 0.0) if explores else 0.0
     if config.class_counts == "when-read":
         return LastClass(base, last, epsilon)
@@ -154,9 +178,9 @@ def entropy_weights(config: GlimpseConfig) -> dict[str, float]:
     """Return the weight of each head's entropy, by its name."""
     move, zoom = config.entropy_move or 0.0, config.entropy_zoom or 0.0
     moves = dict.fromkeys(SWITCHES[:4], move)
-    zooms = dict.fromkeys(SWITCHES[4:], zoom)
+    zooms = dict.fromkeys(SWITCHES[4:], 0.0 if config.foveation else zoom)  # rings do not zoom
     hybrid = {"place": move, "decision": zoom}
-    return {**moves, **zooms, **hybrid, "class": config.entropy_class or 0.0}
+    return {**moves, **zooms, **hybrid, ANSWER: zoom, "class": config.entropy_class or 0.0}
 
 
 def stacked(actions: list[Any]) -> Any:

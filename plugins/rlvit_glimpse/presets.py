@@ -13,6 +13,7 @@ RECURRENT: Mapping[str, Any] = {
     "reward_right": 1.0,
     "novelty": 0.0,
     "epsilon": 0.0,
+    "answer": "last-step",
     "encoder": "conv",
     "width": 256,
     "games": 6_554,  # 1,024 games of 128 steps, as whole games of 20
@@ -28,6 +29,7 @@ RECURRENT: Mapping[str, Any] = {
     "entropy_class": 0.1,
     "grad_clip": 1.0,
     "supervised": 0.0,
+    "class_counts": "always",
 }
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "multi-categorical": RECURRENT,
@@ -51,6 +53,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "depth": 6,
         "place": "deterministic",
         "at_limit": "cut",
+        "dropout": 0.0,  # 0.1 in the file, where it is a fault
         "games": 205,  # 16 games of 256 steps, as whole games of 20 at most
         "minibatch": 13,  # 256 steps
         "ppo_epochs": 3,
@@ -65,6 +68,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "grad_clip": 0.3,
         "reconstruction": 0.005,
         "supervised": 0.0,
+        "class_counts": "when-read",  # always in the file
     },
     # Mnih et al. 2014, section 4.1 (28x28 MNIST), and appendix; the batch is the usual one.
     "ram": {
@@ -74,7 +78,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "novelty": 0.0,
         "epsilon": 0.0,
         "width": 256,
-        "place": "tanh-normal",
         "games": 128,
         "minibatch": 128,
         "ppo_epochs": 1,
@@ -90,15 +93,22 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "supervised": 1.0,
     },
 }
-SMALL: Mapping[str, Any] = {
+# Of the variants whose rollouts are cut off with --fault-resets: the games of as many steps.
+CUT_OFF: Mapping[str, Mapping[str, Any]] = {
+    # 1,024 environments: 6 games of 20 steps and one of 8 in each; 32 minibatches of 4,096 steps.
+    "multi-categorical": {"games": 7_168, "minibatch": 224},
+    # 2,048 environments: 4 games of 30 steps and one of 8 in each; 32 minibatches of 8,192 steps.
+    "greedy-map": {"games": 10_240, "minibatch": 320},
+}
+TAUGHT: Mapping[str, Any] = {
     "lr": 1e-3,
     "schedule": "cosine",
     "supervised": 1.0,
     "supervised_at": "every",
     "class_counts": "when-read",
     "augment": "shift",
-    "place": "tanh-normal",  # of the variants that choose places
-    # of hybrid-vit: it begins by looking, and every game is answered
+    # of hybrid-vit: its place is drawn, it begins by looking, and every game is answered
+    "place": "tanh-normal",
     "at_limit": "answer",
     "answer_chance": 0.2,
 }
@@ -112,8 +122,12 @@ PRESETS = (
             "fault_epsilon": True,
             "fault_memory": True,
             "fault_schedule": True,
+            "fault_crop": True,
+            "fault_resets": True,
+            "fault_start": True,
+            "dropout": 0.1,
             "novelty": 0.0,
-            "place": "deterministic",
+            "class_counts": "always",
         },
     ),
     Preset(
@@ -121,7 +135,7 @@ PRESETS = (
         "8 glimpses, learning through time, a supervised term beside the reward (named so)",
         "full",
         {
-            **SMALL,
+            **TAUGHT,
             "augment": "shift-flip",
             "steps": 20_000_000,
             "max_steps": 8,
@@ -140,7 +154,7 @@ PRESETS = (
         "real but small: 4 glimpses, a narrow network; minutes on a CPU",
         "quick",
         {
-            **SMALL,
+            **TAUGHT,
             "lr": 3e-3,
             "steps": 120_000,
             "max_steps": 4,

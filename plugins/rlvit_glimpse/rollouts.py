@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlvit_glimpse.actions import HybridAction
+from rlvit_glimpse.actions import CLASS_COLUMN, HybridAction
 from rlvit_glimpse.config import GlimpseConfig
 from rlvit_glimpse.game import Action, GlimpseGames
 from rlvit_glimpse.networks import GlimpseNetwork, Memory
 from rlvit_glimpse.policies import make_policy, of_games, stacked
+
+ROLLOUT = 128  # steps of an environment (multi-categorical and greedy-map files)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def play(
     explores: bool = False,
     wander: bool = False,
     remember: bool = False,
+    bootstrap: bool = True,
+    **begin: Tensor,
 ) -> Episodes:
     """Play one game on each image.
 
@@ -88,8 +92,10 @@ def play(
         explores: whether epsilon applies.
         wander: look at random places; the answer is still the network's.
         remember: keep the memory before each step.
+        bootstrap: value where games that are cut off at the last step would go on.
+        begin: first sides and limits of the games, see `GlimpseGames.begin`.
     """
-    observation = game.begin(images, labels, start)
+    observation = game.begin(images, labels, start, **begin)
     count, steps = len(images), game.rules.max_steps
     memory = network.begin(count, images.device)
     alive = torch.ones(count, dtype=torch.bool, device=images.device)
@@ -119,16 +125,35 @@ def play(
         for name, value in zip(COLUMNS, row, strict=True):
             rows[name].append(value)
         observation, alive = taken.observation, alive & ~taken.ended
-        if config.variant == "hybrid-vit" and not alive.any():
-            break  # the other variants always take all steps, and need not ask the device
-    after, _ = network.step(observation.glimpse, observation.place, memory)
+        if game.rules.may_end_early and not alive.any():
+            break  # otherwise all steps are taken, and the device need not be asked
+    after = torch.zeros_like(heads.value)  # nothing follows a game's own end
+    if bootstrap and game.rules.may_end_early and game.truncated.any():
+        after = network.step(observation.glimpse, observation.place, memory)[0].value
     actions = stacked(rows.pop("actions"))
     columns = {name: torch.stack(values) for name, values in rows.items()}
-    next_value = torch.cat([columns["value"][1:], after.value[None]])
+    next_value = torch.cat([columns["value"][1:], after[None]])
     return Episodes(
         **columns, actions=actions, next_value=next_value, labels=labels, answer=answer,
         seen=game.seen_share(), memory=tuple(memories),
     )  # fmt: skip
+
+
+def cut_off(games: int, max_steps: int) -> Tensor:
+    """Return after how many steps games end [G] if rollouts begin anew every `ROLLOUT` steps.
+
+    Each environment plays as many whole games as go into them, and a last one as far as it gets;
+    where one fits exactly, none is cut off.
+    """
+    whole, left = divmod(ROLLOUT, max_steps)
+    an_environments = [max_steps] * whole + [left] * (left > 0)
+    return torch.tensor(an_environments).repeat(-(-games // len(an_environments)))[:games]
+
+
+def steps_of_rollout(config: GlimpseConfig) -> int:
+    """Return how many steps a rollout has whose games are answered at their end."""
+    games, steps = config.games or 1, config.max_steps or 1
+    return int(cut_off(games, steps).sum()) if config.fault_resets else games * steps
 
 
 COLUMNS = (
@@ -149,7 +174,7 @@ def to_game(config: GlimpseConfig, action: Any) -> Action:
 
 def answers(given: Action, classes: Tensor, truncated: Tensor) -> Tensor:
     """Return each game's class [G]: the action's, or the likeliest where time has run out."""
-    own = given.answer if given.discrete is None else given.discrete[:, -1]
+    own = given.answer if given.discrete is None else given.discrete[:, CLASS_COLUMN]
     assert own is not None
     return torch.where(truncated, classes.argmax(1), own)
 
@@ -157,7 +182,8 @@ def answers(given: Action, classes: Tensor, truncated: Tensor) -> Tensor:
 def wandering(action: Any, generator: torch.Generator) -> Any:
     """Return the action with moves, zooms and places drawn at random; the answer stays."""
     if isinstance(action, Tensor):
-        coins = torch.randint(2, action[:, :-1].shape, generator=generator, device=action.device)
-        return torch.cat([coins, action[:, -1:]], 1)
+        shape = (len(action), CLASS_COLUMN)
+        coins = torch.randint(2, shape, generator=generator, device=action.device)
+        return torch.cat([coins, action[:, CLASS_COLUMN:]], 1)
     place = torch.rand(action.place.shape, generator=generator, device=action.place.device)
     return HybridAction(action.decision, action.answer, place)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DPI = 150
 FILM_DPI = 100
-SMALL = 64  # pixels a side, up to which a picture is shown pixel by pixel
+DOTTED = 64  # pixels a side, up to which a picture is shown pixel by pixel
 TIME = "plasma"  # from dark to bright, so that the order can be read in grey, too
 VEIL = 0.45  # how white a part is that was never looked at
 OUTSIDE = "#D8D8D8"  # around the frame
@@ -32,6 +32,7 @@ WIDEST = 1.4  # how much larger it is when the agent looked beyond the frame
 LETTERS = 11.5  # of text of 11 points fit into an inch
 TRAIL = 6  # centres of glimpses that a film shows, so that their path does not hide the image
 FRAME, LAST = 700, 2500  # milliseconds, for which a film shows a frame and its last one
+GOLD = np.array([1.0, 0.84, 0.0])  # a film's squares
 EDGE = 0.5  # pixels' centres are whole numbers on a picture's axes
 
 Box = tuple[float, float, float]  # top, left, side
@@ -44,6 +45,7 @@ def draw_trajectories(
     counts: NDArray[Any],
     captions: Sequence[str],
     title: str = "",
+    colours: Sequence[str] = (),
 ) -> Path:
     """Draw trajectories.png: numbered squares where each of I games looked, first to last.
 
@@ -54,6 +56,7 @@ def draw_trajectories(
         counts: how many of the T glimpses were taken, [I], at least 1.
         captions: [I] what stands below each image, such as its class and what was answered.
         title: what the figure is headed with.
+        colours: [I] of the captions; black without.
 
     Returns:
         The file that was written.
@@ -71,7 +74,7 @@ def draw_trajectories(
         )
     taken = [one[: int(count)].astype(np.float64) for one, count in zip(boxes, counts, strict=True)]
     path = folder / "trajectories.png"
-    save(trajectory_figure(images, taken, captions, title), path)
+    save(trajectory_figure(images, taken, captions, title, colours), path)
     return path
 
 
@@ -80,6 +83,7 @@ def trajectory_figure(
     boxes: Sequence[NDArray[np.float64]],
     captions: Sequence[str],
     title: str,
+    colours: Sequence[str] = (),
 ) -> Figure:
     """Show the frames [I, 3, H, W] with the squares of the glimpses that were taken, [T, 3] each.
 
@@ -104,9 +108,10 @@ def trajectory_figure(
     panels = figure.subplots(down, across, squeeze=False)
     for panel in panels.flat[len(images) :]:
         panel.set_axis_off()
-    for panel, image, one, text in zip(panels.flat, images, boxes, below, strict=False):
+    shown = zip(panels.flat, images, boxes, below, colours or ["black"] * len(images), strict=False)
+    for panel, image, one, text, colour in shown:
         _picture(panel, veiled(image.transpose(1, 2, 0), one), limits)
-        panel.set_xlabel(text, fontsize=8.5, labelpad=4)
+        panel.set_xlabel(text, fontsize=8.5, labelpad=4, color=colour)
         _squares(panel, one, limits, cell)
     if several:
         _time_bar(figure, panels)
@@ -151,7 +156,7 @@ def _picture(
     panel: Axes, picture: NDArray[np.uint8], limits: tuple[float, float, float, float]
 ) -> None:
     """Show a picture [H, W, 3] on axes of given limits, grey where the picture ends."""
-    panel.imshow(picture, interpolation="nearest" if max(picture.shape) <= SMALL else "auto")
+    panel.imshow(picture, interpolation="nearest" if max(picture.shape) <= DOTTED else "auto")
     panel.set_facecolor(OUTSIDE)
     panel.set_xlim(*limits[:2])
     panel.set_ylim(*limits[2:])
@@ -285,18 +290,20 @@ def draw_film(
     boxes: NDArray[Any],
     windows: NDArray[Any],
     captions: Sequence[str],
+    around: NDArray[Any] | None = None,
 ) -> Path:
     """Draw episode.gif: a game glimpse by glimpse, over and over.
 
     On the left is the frame with the square that is looked at, on the right what the agent is
-    given of it.
+    given of it; with rings their windows are side by side, the sharpest first.
 
     Args:
         folder: an existing folder.
         image: the frame, uint8 [3, H, W], or one a glimpse, [T, 3, H, W].
         boxes: of each glimpse top, left and side in pixels, [T, 3].
-        windows: what the agent is given, [T, 3, w, w], uint8 or numbers in 0..1.
+        windows: what the agent is given, [T, 3, w, R w], R rings, uint8 or numbers in 0..1.
         captions: [T] what stands below, such as what it would answer.
+        around: the squares of the wider rings, like the boxes, [T, R - 1, 3].
 
     Returns:
         The file that was written.
@@ -312,7 +319,7 @@ def draw_film(
     if len(images) != count:
         raise ValueError(f"{len(images)} frames have {count} boxes")
     path = folder / "episode.gif"
-    save_film(film_frames(images, boxes.astype(np.float64), whole(windows), captions), path)
+    save_film(film_frames(images, boxes.astype(np.float64), whole(windows), captions, around), path)
     return path
 
 
@@ -328,21 +335,27 @@ def film_frames(
     boxes: NDArray[np.float64],
     windows: NDArray[np.uint8],
     captions: Sequence[str],
+    around: NDArray[Any] | None = None,
 ) -> list[NDArray[np.uint8]]:
     """Return the T pictures [height, width, 3] of a film."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     canvas = FigureCanvasAgg(Figure(figsize=(7.0, 4.1), dpi=FILM_DPI))
-    limits = common_limits([boxes], images.shape[2:])
+    wider = np.zeros((len(boxes), 0, 3)) if around is None else around.astype(np.float64)
+    limits = common_limits([boxes, wider.reshape(-1, 3)], images.shape[2:])
     frames = []
     for number, (image, window, caption) in enumerate(zip(images, windows, captions, strict=True)):
         canvas.figure.clear()
-        _frame(canvas, image, boxes[: number + 1], limits, len(boxes))
+        left = _frame(canvas, image, boxes[: number + 1], limits, len(boxes))
+        for top, edge, side in wider[number]:
+            _square(left, (top, edge, side), GOLD, 1.0)
         right = canvas.figure.add_axes((0.535, 0.16, 0.43, 0.72))
         edges = (-EDGE, window.shape[2] - EDGE, window.shape[1] - EDGE, -EDGE)
         _picture(right, window.transpose(1, 2, 0), edges)
-        right.set_title(f"what it is given: {window.shape[1]} x {window.shape[2]}", fontsize=11)
+        side, rings = window.shape[1], window.shape[2] // window.shape[1]
+        several = f"{rings} rings of " if rings > 1 else ""
+        right.set_title(f"what it is given: {several}{side} x {side}", fontsize=11)
         canvas.figure.text(0.5, 0.03, textwrap.shorten(caption, 70), ha="center", fontsize=12)
         canvas.draw()
         frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
@@ -355,7 +368,7 @@ def _frame(
     boxes: NDArray[np.float64],
     limits: tuple[float, float, float, float],
     count: int,
-) -> None:
+) -> Axes:
     """Show the image with the last of the boxes so far and the path of the newest centres."""
     left = canvas.figure.add_axes((0.035, 0.16, 0.43, 0.72))
     _picture(left, image.transpose(1, 2, 0), limits)
@@ -364,7 +377,8 @@ def _frame(
     for colour, width in (("black", 2.8), ("white", 1.2)):
         left.plot(*centres.T, color=colour, linewidth=width, marker="o", markersize=1.5 * width)
     top, edge, side = boxes[-1]
-    _square(left, (top, edge, side), np.array([1.0, 0.84, 0.0]), 2.6)
+    _square(left, (top, edge, side), GOLD, 2.6)
+    return left
 
 
 def save_film(frames: Sequence[NDArray[np.uint8]], path: Path) -> None:

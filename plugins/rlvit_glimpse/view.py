@@ -17,7 +17,7 @@ WORD = 63  # columns of a frame in one int64 of `Seen`; the sign is left alone
 BLOCK = 1 << 17  # pixels packed at once on a CPU, so that they stay in its cache
 TALLIES = 4 * 255  # the tables of `ZoomTables` hold sums of four bytes
 BITS = 10  # of each colour in a packed pixel: enough for such a sum
-COLOURS = 3  # of a packed pixel at most, in 32 bits
+PACKED = 3  # of a packed pixel at most, in 32 bits
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,13 @@ class Views:
 
 
 def crop(
-    frames: Tensor, views: Views, w: int, *, outside: float | None = 0.0, copies: bool = False
+    frames: Tensor,
+    views: Views,
+    w: int,
+    *,
+    outside: float | None = 0.0,
+    copies: bool = False,
+    ends: Tensor | None = None,
 ) -> Tensor:
     """Sample each view at the centres of a w x w grid, bilinearly and without antialiasing.
 
@@ -43,12 +49,17 @@ def crop(
         w: samples a side.
         outside: what lies around the frame; None promises that no view leaves it, which is faster.
         copies: promises that every side is w and every corner whole: one gather instead of four.
+        ends: [G, 2], row and column at which views are cut off; what is left is stretched.
 
     Returns:
         float32 [G, ch, w, w], on the frames' scale.
     """
-    rows, row_share = _samples(views.top, views.side, w)  # [2, G, w], [G, w]
-    columns, column_share = _samples(views.left, views.side, w)
+    height = width = views.side
+    if ends is not None:
+        height = torch.minimum(height, ends[:, 0] - views.top)
+        width = torch.minimum(width, ends[:, 1] - views.left)
+    rows, row_share = _samples(views.top, height, w)  # [2, G, w], [G, w]
+    columns, column_share = _samples(views.left, width, w)
     if copies:
         return _pixels(frames, rows[0], columns[0], outside)
     corners = [[_pixels(frames, y, x, outside) for x in columns] for y in rows]
@@ -117,7 +128,7 @@ class PixelTables:
     def __init__(
         self, games: int, channels: int, size: int, w: int, device: torch.device | str
     ) -> None:
-        """Make room for images of `size` pixels a side and `COLOURS` channels at most."""
+        """Make room for images of `size` pixels a side and `PACKED` channels at most."""
         self._size, self._window, self._channels = size, w, channels
         self._area = size * size
         # The pixels after a sample's may lie behind the last image, if they have no weight.
@@ -202,7 +213,7 @@ class ZoomTables(PixelTables):
         zooms: Sequence[int],
         device: torch.device | str,
     ) -> None:
-        """Make room for images of `size` pixels a side and `COLOURS` channels at most."""
+        """Make room for images of `size` pixels a side and `PACKED` channels at most."""
         self._zooms = zooms
         super().__init__(games, channels, size, w, device)
 
@@ -273,10 +284,6 @@ class Seen:
         fresh = inside & ~self.bits
         self.bits |= inside
         return self._share_of(fresh)
-
-    def reset(self, rows: Tensor) -> None:
-        """Forget all of the games `rows`, bool [G]."""
-        self.bits.masked_fill_(rows[:, None, None], 0)
 
     def share(self) -> Tensor:
         """Return the seen share of each frame, float32 [G]."""

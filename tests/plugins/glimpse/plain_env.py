@@ -33,9 +33,11 @@ class PlainGlimpse:
         novelty: float = 0.0,
         step_pixels: int = 1,
         drift: bool = False,
+        cuts_views: bool = False,
         seed: int = 0,
     ) -> None:
         """Take images uint8 [N, 3, S, S] and labels [N]."""
+        self.cuts_views = cuts_views  # corners go as far as the smallest view's (greedy-map file)
         self.images = images.transpose(0, 2, 3, 1)  # [N, S, S, 3]
         self.labels = labels
         self.window, self.zooms, self.max_steps = window, zooms, max_steps
@@ -76,17 +78,19 @@ class PlainGlimpse:
         self.level, self.side = 0, self.window * self.zooms[0]
 
     def step(self, action: Any) -> Step:
-        """Zoom, move, clip, look; then see whether this was an answer."""
+        """Answer, or else zoom, move, clip and look."""
         self.steps += 1
+        answers = self.steps >= self.max_steps
+        if self.answer == "any-time":
+            answers = answers or bool(action[7])
+        if answers:  # nobody will look again
+            reward = self.reward_right if int(action[6]) == self.label else 0.0
+            return self.observe(), reward, True, False, NOTHING
         if self.drift:
             self.float_on()
         self.move(action)
         reward = self.visit() if self.novelty else 0.0
-        last = self.steps >= self.max_steps
-        answers = last if self.answer == "last-step" else bool(action[7])
-        if answers and int(action[6]) == self.label:
-            reward += self.reward_right
-        return self.observe(), reward, answers, last and not answers, NOTHING
+        return self.observe(), reward, False, False, NOTHING
 
     def move(self, action: Any) -> None:
         """Zoom around the centre, then move, then come back inside."""
@@ -102,8 +106,9 @@ class PlainGlimpse:
             self.x -= self.step_pixels
         if action[3]:
             self.x += self.step_pixels
-        self.y = min(max(self.y, 0), self.extent - self.side)
-        self.x = min(max(self.x, 0), self.extent - self.side)
+        side = self.window * self.zooms[0] if self.cuts_views else self.side
+        self.y = min(max(self.y, 0), self.extent - side)
+        self.x = min(max(self.x, 0), self.extent - side)
 
     def zoom_to(self, level: int) -> None:
         """Change the side around the same centre."""
@@ -138,7 +143,7 @@ class PlainGlimpse:
     def crop(self) -> np.ndarray:
         """Return the window, float32 [3, w, w]."""
         cut = self.cut()
-        if self.side != self.window:
+        if cut.shape[:2] != (self.window, self.window):
             cut = cv2.resize(cut, (self.window, self.window), interpolation=cv2.INTER_LINEAR)
         return cut.transpose(2, 0, 1)
 
@@ -193,17 +198,17 @@ class PlainHybrid(PlainGlimpse):
     def step(self, action: dict[str, Any]) -> Step:
         """Answer, or look elsewhere."""
         self.steps += 1
+        last = self.steps >= self.max_steps
+        answers = bool(action["decision"]) if self.answer == "decision" else last
+        if answers:
+            reward = self.reward_right if int(action["answer"]) == self.label else 0.0
+            return self.observe(), reward, True, False, NOTHING
         if self.drift:
             self.float_on()
-        answers = self.answer == "decision" and bool(action["decision"])
-        if not answers:
-            self.move(action["place"])
-        reward = self.visit() if self.novelty else 0.0
-        last = self.steps >= self.max_steps
-        answers = answers or (last and self.answer == "last-step")
-        if answers and int(action["answer"]) == self.label:
-            reward += self.reward_right
-        return self.observe(), reward, answers, last and not answers, NOTHING
+        self.move(action["place"])
+        # A game that is cut off goes on in its value, but nobody sees this view.
+        reward = self.visit() if self.novelty and not last else 0.0
+        return self.observe(), reward, False, last, NOTHING
 
     def move(self, action: Any) -> None:
         """Look at a place, [3] float32 in 0..1."""

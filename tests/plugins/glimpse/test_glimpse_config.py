@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ import torch
 from rlvit.config import options
 from rlvit.errors import UsageProblem
 from rlvit.specs import PRESET_NAMES
+from rlvit_glimpse.actions import HybridAction
 from rlvit_glimpse.agents import make_network, make_rules
 from rlvit_glimpse.config import GlimpseConfig
+from rlvit_glimpse.networks import Heads
+from rlvit_glimpse.policies import entropy_weights, make_policy
+from rlvit_glimpse.rollouts import cut_off, steps_of_rollout
 
 VARIANTS = ("multi-categorical", "greedy-map", "hybrid-vit", "ram")
 # Task: images' side, window's side, zooms of the discrete game, pixels of a published move.
@@ -40,6 +45,8 @@ SHARED: dict[str, Any] = {
     "grad_clip": 1.0,
     "steps": 100_000_000,
     "supervised": 0.0,
+    "supervised_at": "last",
+    "answer": "last-step",
     "algorithm": "ppo",
     "class_counts": "always",
 }
@@ -69,6 +76,10 @@ PAPER: dict[str, dict[str, Any]] = {
         "width": 256,
         "depth": 6,
         "place": "deterministic",
+        "at_limit": "cut",
+        "answer_chance": None,
+        "supervised_at": "last",
+        "dropout": 0.0,
         "ppo_epochs": 3,
         "gamma": 0.99,
         "gae_lambda": 0.98,
@@ -81,6 +92,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "entropy_class": 0.005,
         "reconstruction": 0.005,
         "memory_tokens": 0,
+        "class_counts": "when-read",
     },
     "ram": {"max_steps": 6, "start": "uniform", "width": 256, "gamma": 1.0, "gae_lambda": 1.0},
 }
@@ -91,18 +103,18 @@ ROLLOUTS = {
     "hybrid-vit": (16 * 256, 256),
 }
 # Fields that mean nothing to a variant.
-RECURRENT = {"place", "depth", "reconstruction"}
+HYBRID = {"depth", "reconstruction", "at_limit", "answer_chance", "dropout"}
 WITHOUT = {
-    "multi-categorical": RECURRENT,
-    "greedy-map": RECURRENT,
-    "hybrid-vit": {"encoder"},
-    "ram": {"encoder", "depth", "reconstruction"},
+    "multi-categorical": {"place", *HYBRID},
+    "greedy-map": {"place", *HYBRID},
+    "hybrid-vit": {"encoder", "answer"},
+    "ram": {"encoder", "answer", "place", "class_counts", *HYBRID},
 }
-FAULTS = ("fault_epsilon", "fault_memory", "fault_schedule")
+FAULTS = tuple(name for name in GlimpseConfig.model_fields if name.startswith("fault_"))
 FAULTS_OF = {
-    "multi-categorical": {"fault_memory", "fault_schedule"},
-    "greedy-map": {"fault_epsilon", "fault_memory", "fault_schedule"},
-    "hybrid-vit": {"fault_memory"},
+    "multi-categorical": {"fault_memory", "fault_schedule", "fault_resets"},
+    "greedy-map": set(FAULTS) - {"fault_start"},
+    "hybrid-vit": {"fault_memory", "fault_start"},
     "ram": set(),
 }
 
@@ -135,10 +147,8 @@ def test_every_preset_fits_every_dataset_with_every_variant(
         )
         assert (config.window, given.config.window) == (window, 5)
         missing = {name for name, value in dict(config).items() if value is None}
-        own = {"at_limit", "answer_chance"}  # of hybrid-vit; by default as its layer is drawn
-        if variant == "hybrid-vit":
-            own = {"answer_chance"} if preset in ("paper", "official-code") else set()
-        assert missing == WITHOUT[variant] | own
+        as_drawn = variant == "hybrid-vit" and preset in ("paper", "official-code")
+        assert missing == WITHOUT[variant] | ({"answer_chance"} if as_drawn else set())
         rules = make_rules(config, size)
         discrete = variant in ("multi-categorical", "greedy-map")
         assert rules.variant == ("discrete" if discrete else "continuous")
@@ -227,7 +237,88 @@ def test_official_code_has_the_faults_and_nothing_else_does(
             assert found == (FAULTS_OF[variant] if official else set())
             if official:
                 assert config.novelty == 0
-                assert config.place in (None, "deterministic")
+                assert config.place == ("deterministic" if variant == "hybrid-vit" else None)
+                assert config.class_counts == (None if variant == "ram" else "always")
+                assert config.dropout == (0.1 if variant == "hybrid-vit" else None)
+                assert config.at_limit == ("cut" if variant == "hybrid-vit" else None)
+                assert make_rules(config, 32).cuts_views == (variant == "greedy-map")
+            else:
+                assert not config.dropout
+
+
+def test_the_faulty_cosines_period_is_the_files_number_of_rollouts(
+    tiny_glimpse: Any, catalog: Any
+) -> None:
+    """100 million steps are 762 rollouts of 1,024 x 128 steps, or 381 of 2,048 x 128."""
+    for variant, rollouts in (("multi-categorical", 762), ("greedy-map", 381)):
+        options = {"preset": "official-code", "small": False, "variant": variant}
+        plan = tiny_glimpse.make(catalog, task="cifar10", **options)
+        steps = steps_of_rollout(plan.config)
+        assert steps == ROLLOUTS[variant][0]
+        assert plan.config.steps // steps == rollouts
+        learn, _ = plan.costs()
+        waits = 0.01 * plan.config.max_steps * plan.config.steps / steps
+        assert learn.host_seconds == pytest.approx(waits)
+        mended = plan.config.model_copy(update={"fault_resets": False})
+        assert steps_of_rollout(mended) == mended.games * mended.max_steps
+
+
+def test_the_class_of_a_hybrid_counts_as_it_is_asked_to(tiny_glimpse: Any) -> None:
+    """One step that looks elsewhere: the class's log-probability at temperature 0.3, or nothing."""
+    found = {}
+    for counts in ("always", "when-read"):
+        config = tiny_glimpse.config("hybrid-vit", class_counts=counts)
+        logits = torch.zeros(1, 10)
+        logits[0, 3] = 0.3 * math.log(2)  # so that its chance is 2 / 11
+        none = torch.zeros(1)
+        extra = {"decision": none, "place": torch.zeros(1, 3)}
+        heads = Heads(torch.zeros(1, 14), none, logits, extra)
+        policy = make_policy(config, heads, torch.tensor(False), explores=False)
+        action = HybridAction(torch.tensor([False]), torch.tensor([3]), torch.full((1, 3), 0.5))
+        found[counts] = policy.log_prob(action).item()
+    assert found["when-read"] == pytest.approx(math.log(0.5))
+    assert found["always"] == pytest.approx(math.log(0.5) + math.log(2 / 11))
+
+
+def test_nothing_is_paid_for_zooms_that_rings_do_not_have(tiny_glimpse: Any) -> None:
+    for foveation, zoom in ((0, 0.005), (2, 0.0)):
+        config = tiny_glimpse.config("multi-categorical", foveation=foveation)
+        weights = entropy_weights(config)
+        assert [weights[name] for name in ("zoom_in", "zoom_out")] == [zoom, zoom]
+        assert weights["left"] == 0.05
+    rules = make_rules(tiny_glimpse.config("hybrid-vit", foveation=2), 8)
+    assert (rules.levels, rules.start_side) == ((1,), 4)
+
+
+def test_rollouts_that_begin_anew_have_the_published_steps(tiny_glimpse: Any, catalog: Any) -> None:
+    """128 steps of each environment are 6 games of 20 and 8 steps more, or 4 of 30 and 8."""
+    for variant, steps, games, environments in (
+        ("multi-categorical", 20, 7, 1024), ("greedy-map", 30, 5, 2048)
+    ):  # fmt: skip
+        options = {"preset": "official-code", "small": False, "variant": variant}
+        config = tiny_glimpse.make(catalog, task="cifar10", **options).config
+        limits = cut_off(config.games, steps)
+        assert (config.games, config.max_steps) == (games * environments, steps)
+        assert int(limits.sum()) == environments * 128 == ROLLOUTS[variant][0]
+        assert (limits == 8).sum() == environments
+        assert config.minibatch * 128 / games == ROLLOUTS[variant][1]
+        assert config.games % config.minibatch == 0
+
+
+def test_who_may_answer_at_any_time_has_two_more_logits(tiny_glimpse: Any) -> None:
+    for variant in ("multi-categorical", "greedy-map"):
+        config = tiny_glimpse.config(variant, answer="any-time", answer_chance=0.2)
+        assert make_rules(config, 8).answer == "any-time"
+        assert make_rules(config, 8).may_end_early
+        policy = tiny_glimpse.network(config).policy
+        assert policy.out_features == 2 * 7 + 10
+        assert policy.bias[12:14].tolist() == pytest.approx([0, math.log(0.2 / 0.8)])
+        plain = tiny_glimpse.config(variant)
+        assert (plain.answer, plain.answer_chance) == ("last-step", None)
+        assert not make_rules(plain, 8).may_end_early
+        assert tiny_glimpse.network(plain).policy.out_features == 2 * 6 + 10
+    hybrid = tiny_glimpse.config("hybrid-vit", answer_chance=0.2)
+    assert tiny_glimpse.network(hybrid).policy.bias[0].item() == pytest.approx(math.log(0.25))
 
 
 def test_the_recommended_presets_say_that_they_are_supervised(
@@ -237,7 +328,9 @@ def test_the_recommended_presets_say_that_they_are_supervised(
         for variant in VARIANTS:
             options = {"task": "cifar10", "preset": preset, "small": False, "variant": variant}
             config = tiny_glimpse.make(catalog, **options).config
-            assert (config.supervised, config.class_counts) == (1.0, "when-read")
+            counts = None if variant == "ram" else "when-read"
+            assert (config.supervised, config.class_counts) == (1.0, counts)
+            assert config.place == ("tanh-normal" if variant == "hybrid-vit" else None)
             assert config.max_steps == steps
             assert make_rules(config, 32).step_pixels == move
 
@@ -248,6 +341,26 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("--variant", "hybrid"), ("--variant", "'hybrid-vit'")),
     (("--variant", "ram", "--depth", "2"), ("--depth", "ram")),
     (("--variant", "ram", "--reconstruction", "0.1"), ("--reconstruction", "ram")),
+    (("--variant", "ram", "--answer", "any-time"), ("--answer", "ram has none of it")),
+    (("--variant", "hybrid-vit", "--answer", "last-step"), ("--answer", "hybrid-vit has none")),
+    (("--answer", "always"), ("--answer", "'any-time'")),
+    (("--variant", "ram", "--at-limit", "cut"), ("--at-limit", "ram has none of it")),
+    (("--at-limit", "cut"), ("--at-limit", "multi-categorical has none of it")),
+    (("--answer-chance", "0.37"), ("--answer-chance", "multi-categorical has none of it")),
+    (("--variant", "ram", "--answer-chance", "0.37"), ("--answer-chance", "ram has none")),
+    (("--answer", "any-time", "--answer-chance", "1"), ("--answer-chance 1.0", "less than 1")),
+    (("--dropout", "0.37"), ("--dropout", "multi-categorical has none of it")),
+    (("--variant", "hybrid-vit", "--dropout", "1"), ("--dropout 1.0", "less than 1")),
+    (("--place", "beta"), ("--place", "multi-categorical has none of it")),
+    (("--variant", "ram", "--place", "beta"), ("--place", "ram has none of it")),
+    (("--variant", "ram", "--place", "deterministic"), ("--place", "ram has none of it")),
+    (("--place-std", "0"), ("--place-std 0.0", "greater than or equal to 0.001")),
+    (("--place-std", "3"), ("--place-std 3.0", "less than or equal to 2")),
+    (("--fault-crop",), ("--fault-crop", "multi-categorical has no such fault")),
+    (("--variant", "greedy-map", "--fault-start"), ("--fault-start", "greedy-map has no such")),
+    (("--variant", "hybrid-vit", "--fault-resets"), ("--fault-resets", "hybrid-vit has no such")),
+    (("--variant", "ram", "--fault-memory"), ("--fault-memory", "ram has no such fault")),
+    (("--supervised-at", "first"), ("--supervised-at", "'last', 'every'")),
     (("--variant", "ram", "--epsilon", "0.1"), ("--epsilon", "ram")),
     (("--variant", "hybrid-vit", "--epsilon", "0.1"), ("--epsilon", "hybrid-vit")),
     (("--variant", "hybrid-vit", "--width", "100"), ("--width 100", "multiple of 32")),
@@ -282,6 +395,9 @@ def test_what_cannot_be_ends_in_one_clear_line(
         ("place", "hybrid-vit", "beta"),
         ("start", "hybrid-vit", "uniform"),
         ("encoder", "multi-categorical", "linear"),
+        ("answer", "greedy-map", "any-time"),
+        ("at-limit", "hybrid-vit", "cut"),
+        ("supervised-at", "ram", "last"),
     ],
 )
 def test_choices_that_depend_on_the_variant_are_options(
@@ -290,7 +406,7 @@ def test_choices_that_depend_on_the_variant_are_options(
     given = ("--dataset", "digits", "--variant", variant)
     code, out, err = program(*given, f"--{option}", value)
     assert code == 0, err
-    assert f'  {option} = "{value}"\n' in out
+    assert f'  {option.replace("-", "_")} = "{value}"\n' in out
     code, _, err = program(*given, f"--{option}", "other")
     assert code == 2
     assert f"'{value}'" in err

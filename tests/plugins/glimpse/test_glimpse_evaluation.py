@@ -112,6 +112,7 @@ def test_multiply_adds_of_a_hybrid_are_of_the_glimpses_it_took(
 
 def test_cost_follows_the_number_of_glimpses(tiny_glimpse: Any, whole_run: Run) -> None:
     context, config = (whole_run("hybrid-vit").measured[key] for key in ("context", "config"))
+    config = config.model_copy(update={"at_limit": "cut"})
     images, labels = tiny_glimpse.digits(10, "test")
     for bias, length in ((20.0, 1), (-20.0, config.max_steps)):
         network = tiny_glimpse.deciding(tiny_glimpse.network(config), bias)
@@ -124,34 +125,79 @@ def test_cost_follows_the_number_of_glimpses(tiny_glimpse: Any, whole_run: Run) 
         assert seen.lengths.tolist() == [length] * 10
         assert seen.undecided.all() == seen.undecided.any() == (length > 1)
         assert seen.right.tolist() == (found.logits.argmax(1) == labels).tolist()
+    decided = config.model_copy(update={"at_limit": "answer"})
+    seen = score(context, decided, network, 8, images, labels)
+    assert (seen.lengths == config.max_steps).all()
+    assert not seen.undecided.any()
+
+
+def played_again(run: Any, stream: str, batch: int) -> tuple[list[Tensor], Tensor, Tensor]:
+    """The classes after each glimpse T x [S], the last logits and the seen shares, by stepping."""
+    from rlvit_glimpse.rollouts import play
+
+    context, config, network = (run.measured[key] for key in ("context", "config", "network"))
+    images, labels = run.measured["looks"].images, run.measured["looks"].labels
+    named, logits, seen = [], [], []
+    for number, (some, wanted) in enumerate(
+        zip(images.split(batch), labels.split(batch), strict=True)
+    ):
+        draws = context.torch_generator(f"{stream}/{number}")
+        games = game_of(context, config, 8)
+        episodes = play(games, network, config, some, wanted, draws, start=draws, greedy=True)
+        memory, steps = network.begin(len(some), "cpu"), []
+        with torch.no_grad():
+            for glimpse, place in zip(episodes.glimpses, episodes.places, strict=True):
+                heads, memory = network.step(glimpse, place, memory)
+                steps.append(heads.classes.argmax(1))
+        torch.testing.assert_close(final(episodes), heads.classes)
+        named.append(torch.stack(steps))
+        logits.append(heads.classes)
+        seen.append(episodes.seen)
+    return list(torch.cat(named, 1)), torch.cat(logits), torch.cat(seen)
 
 
 def test_the_class_head_is_followed_glimpse_by_glimpse(tiny_glimpse: Any, whole_run: Run) -> None:
+    """The greedy look is of the evaluation's own games; others have other first places."""
     run = whole_run("multi-categorical")
+    given = [run.measured[key] for key in ("context", "config", "network", "size")]
+    looks, batch = run.measured["looks"], int(given[0].protocol.settings["batch"])
+    other = score(*given, looks.images, looks.labels)
+    assert not torch.equal(looks.greedy.confidence, other.confidence)
+    for found, stream, many in ((looks.greedy, "classify", batch), (other, "look", 512)):
+        named, logits, seen = played_again(run, stream, many)
+        assert torch.equal(found.by_step, torch.stack(named, 1) == looks.labels[:, None])
+        assert torch.equal(found.right, named[-1] == looks.labels)
+        torch.testing.assert_close(found.confidence, logits.softmax(1).amax(1))
+        torch.testing.assert_close(found.seen, seen)
+    results = results_of(tiny_glimpse, run)
+    assert results["look/greedy"] == results["eval/top1"]
+    half = looks.greedy.by_step[:, 0].float().mean().item()
+    assert results["look/after_half"] == pytest.approx(100 * half)
+    assert results["look/greedy_seen"] == pytest.approx(100 * looks.greedy.seen.mean().item())
+
+
+def test_images_are_measured_greedily_once(whole_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the evaluation played is what is scored: nothing is played again."""
+    run, played = whole_run("multi-categorical"), []
     context, config, network = (run.measured[key] for key in ("context", "config", "network"))
+    play = evaluation.play
+
+    def watched(*given: Any, **how: Any) -> Any:
+        played.append((len(given[3]), given[0].rules.max_steps, how["greedy"]))
+        return play(*given, **how)
+
+    monkeypatch.setattr(evaluation, "play", watched)
+    agent = GlimpseClassifier(context, config, network, 8)
     looks = run.measured["looks"]
-    found = score(context, config, network, 8, looks.images, looks.labels)
+    batch = int(context.protocol.settings["batch"])
+    with torch.no_grad():
+        for some in looks.images.split(batch):
+            agent.classify(some)
+    found = agent.score(looks.labels)
+    assert sum(count for count, _, _ in played) == IMAGES
+    assert all(greedy and steps == 3 for _, steps, greedy in played)
     for name, one in vars(found).items():
         assert torch.equal(one, getattr(looks.greedy, name)), name
-    draws = context.torch_generator("look/0")
-    games = game_of(context, config, 8)
-    from rlvit_glimpse.rollouts import play
-
-    episodes = play(
-        games, network, config, looks.images, looks.labels, draws, start=draws, greedy=True
-    )
-    memory, named = network.begin(IMAGES, "cpu"), []
-    with torch.no_grad():
-        for glimpse, place in zip(episodes.glimpses, episodes.places, strict=True):
-            heads, memory = network.step(glimpse, place, memory)
-            named.append(heads.classes.argmax(1) == looks.labels)
-    assert torch.equal(found.by_step, torch.stack(named, 1))
-    assert torch.equal(found.right, named[-1])
-    torch.testing.assert_close(found.confidence, heads.classes.softmax(1).amax(1))
-    results = results_of(tiny_glimpse, run)
-    assert results["look/after_half"] == pytest.approx(100 * named[0].float().mean().item())
-    assert results["look/greedy_seen"] == pytest.approx(100 * episodes.seen.mean().item())
-    torch.testing.assert_close(final(episodes), heads.classes)
 
 
 def half_decide_at_once(network: Any, images: Tensor) -> None:
@@ -222,11 +268,18 @@ def test_controls_look_once_at_the_middle_or_at_the_whole(
     assert controls == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("size", "window", "side"), [(32, 8, 32), (224, 28, 224), (28, 8, 24)])
+@pytest.mark.parametrize(
+    ("size", "window", "side", "plane"),
+    [(32, 8, 32, 1), (224, 28, 224, 7 / 3), (28, 8, 24, 2)],
+)
 def test_the_whole_image_is_seen_whole_at_other_sizes(
-    tiny_glimpse: Any, size: int, window: int, side: int
+    tiny_glimpse: Any, size: int, window: int, side: int, plane: float
 ) -> None:
-    """Of MNIST 24 of 28 pixels: discrete views are whole multiples of the window."""
+    """Of MNIST 24 of 28 pixels: discrete views are whole multiples of the window.
+
+    The plane is (zoom - 1) / (largest known zoom - 1): 3 / 3 at a zoom of 4, 7 / 3 at 8 where the
+    agent has 4 at most, and 2 / 1 at 3 where it has 2.
+    """
     from rlvit_glimpse.agents import make_rules
     from rlvit_glimpse.evaluation import once_whole
     from rlvit_glimpse.game import GlimpseGames
@@ -234,7 +287,8 @@ def test_the_whole_image_is_seen_whole_at_other_sizes(
     config = tiny_glimpse.config("multi-categorical").model_copy(update={"window": window})
     games = GlimpseGames(once_whole(make_rules(config, size), size), size, 3)
     images = torch.zeros(2, 3, size, size, dtype=torch.uint8)
-    games.begin(images, torch.zeros(2, dtype=torch.int64), tiny_glimpse.stream(0))
+    seen = games.begin(images, torch.zeros(2, dtype=torch.int64), tiny_glimpse.stream(0))
+    assert seen.glimpse[:, 5].unique().tolist() == pytest.approx([plane])
     edge = (size - side) // 2
     assert games.boxes().tolist() == [[edge, edge, side]] * 2
 

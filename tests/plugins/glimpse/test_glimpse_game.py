@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -109,6 +110,8 @@ def same_steps(game: GlimpseGames, envs: list[Any], actions: list[Action], told:
         ({"novelty": 0.1, "step_pixels": 3}, 33),
         ({"drift": True, "novelty": 0.1, "max_steps": 60}, 32),
         ({"window": 5, "zooms": (1, 2, 3, 6)}, 37),
+        ({"cuts_views": True, "novelty": 0.1, "step_pixels": 2}, 32),
+        ({"cuts_views": True, "drift": True, "step_pixels": 5}, 32),
     ],
 )
 def test_discrete_games_are_those_of_the_plain_environment(
@@ -188,6 +191,27 @@ def test_a_view_at_the_border_is_brought_back_inside() -> None:
     assert game.boxes().tolist() == [[0, 0, 32]]
 
 
+def test_a_view_that_is_cut_off_is_stretched_to_the_window() -> None:
+    """Clipped with 32 - 8 though 16 wide, it keeps 8 rows and 12 columns of the image."""
+    game = one(Rules(cuts_views=True), (24, 20))
+    across = torch.arange(32, dtype=torch.uint8).expand(3, 32, 32)
+    game.images = across[None].contiguous()
+    game.side, game.level = torch.tensor([16]), torch.tensor([1])
+    seen = game.observe().glimpse[0, 0] * 255
+    # Samples at the middles of 8 pieces of 1.5 columns; rows are copies.
+    expected = [20 + 1.5 * (i + 0.5) - 0.5 for i in range(8)]
+    torch.testing.assert_close(seen, torch.tensor(expected).expand(8, 8), atol=1e-4, rtol=0)
+    game.images = across.transpose(1, 2)[None].contiguous()
+    seen = game.observe().glimpse[0, 0] * 255
+    torch.testing.assert_close(seen[:, 0], torch.arange(24.0, 32), atol=1e-4, rtol=0)
+    assert game.step(discrete(1, 3)).observation.glimpse[0, 3:5, 0, 0].tolist() == [21 / 24, 1]
+    assert game.boxes().tolist() == [[24, 21, 16]]
+    mended = one(Rules(), (24, 20))
+    mended.side, mended.level = torch.tensor([16]), torch.tensor([1])
+    mended.step(discrete(1, 3))
+    assert mended.boxes().tolist() == [[16, 16, 16]]
+
+
 def test_planes_and_place_say_where_the_view_is() -> None:
     game = one(Rules(), (6, 18))
     seen = game.step(discrete(5)).observation  # (2, 14), side 16
@@ -225,6 +249,106 @@ def test_novelty_pays_a_pixel_once_and_the_first_view_nothing() -> None:
     assert begun.seen_share().item() == pytest.approx(64 / 1024)
 
 
+def test_a_view_that_nobody_sees_is_neither_counted_nor_paid() -> None:
+    """Three glimpses are two moves, each by 8 pixels to where nothing was seen: 3 x 64 of 1,024."""
+    for answer, ending in (("last-step", {}), ("any-time", {7: 1})):
+        game = one(Rules(novelty=1.0, max_steps=3, start="centre", answer=answer, step_pixels=8))
+        if ending:  # the third action answers well before the limit
+            game = one(replace(game.rules, max_steps=9))
+        game.corner = torch.tensor([[12, 12]])
+        action = torch.zeros(1, 8 if ending else 7, dtype=torch.int64)
+        action[0, 0] = 1
+        pays = [game.step(Action(action)).reward.item() * 1024]
+        action[0, :2] = torch.tensor([0, 1])
+        action[0, 3] = 1
+        pays.append(game.step(Action(action)).reward.item() * 1024)
+        for column, value in ending.items():
+            action[0, column] = value
+        box = game.boxes()
+        taken = game.step(Action(action))
+        assert (taken.ended.item(), taken.truncated.item()) == (True, False)
+        assert torch.equal(game.boxes(), box)
+        assert [*pays, taken.reward.item()] == [64, 64, 0]
+        assert game.seen_share().item() == 3 * 64 / 1024
+        assert int(game.seen_mask().sum()) == 3 * 64
+
+
+def test_a_game_that_is_cut_off_moves_on_unpaid() -> None:
+    """Two glimpses: the middle 16 x 16, then a corner of 8 x 8; the next is nobody's."""
+    rules = Rules(variant="continuous", answer="decision", start="centre", max_steps=2, novelty=1.0)
+    game = one(rules, (8, 8))
+    assert game.step(placed(0.0, 0.0, 1.0)).reward.item() == 64 / 1024
+    taken = game.step(placed(1.0, 1.0, 1.0))
+    assert (taken.truncated.item(), taken.reward.item()) == (True, 0)
+    assert game.boxes().tolist() == [[24, 24, 8]]  # where its value may be asked
+    assert game.seen_share().item() == (256 + 64) / 1024
+    assert game.step(placed(0.0, 1.0, 1.0)).reward.item() == 0
+    assert game.seen_share().item() == (256 + 64) / 1024
+
+
+def test_an_image_rests_when_its_game_has_been_answered() -> None:
+    game = one(Rules(motion="drift", max_steps=1))
+    game.velocity, before = torch.tensor([[0.5, 0.5]]), game.position
+    game.step(discrete(3))
+    assert torch.equal(game.position, before)
+
+
+def test_at_the_limit_an_any_time_game_takes_the_class() -> None:
+    for answer in (1, 0):
+        game = one(Rules(answer="any-time", max_steps=2, reward_right=2.0))
+        action = torch.tensor([[0, 0, 0, 0, 0, 0, answer, 0]])
+        first, last = game.step(Action(action)), game.step(Action(action))
+        assert (first.reward.item(), first.ended.item()) == (0, False)
+        assert (last.ended.item(), last.truncated.item()) == (True, False)
+        assert last.reward.item() == 2.0 * answer
+        assert last.right.item() == bool(answer)
+
+
+def test_detail_of_rings_is_that_of_each_ring() -> None:
+    """At the start 64 pixels are sharp, 192 at a half and 768 at a quarter, for nothing."""
+    rules = Rules(foveation=3, novelty=1.0, novelty_of="detail", start="centre", step_pixels=8)
+    game = one(rules, (12, 12))
+    moved = game.step(discrete(3)).reward.item() * 1024
+    # 8 to the right: 8 x 8 pixels are sharp for the first time, each of which is worth 1 - 1/2, and
+    # 16 x 8 are at a half or better for the first time, 1/2 - 1/4 each.
+    sharp, half = 8 * 8, 16 * 8
+    assert moved == sharp / 2 + half / 4
+    assert game.step(discrete(2)).reward.item() == 0
+    for zoom in (4, 5):  # which changes nothing
+        before = game.observe().glimpse
+        taken = game.step(discrete(zoom))
+        assert torch.equal(taken.observation.glimpse, before)
+        assert taken.reward.item() == 0
+    assert game.observe().glimpse[0, -1].unique().tolist() == [0]
+    assert game.boxes().tolist() == [[12, 12, 8]]
+
+
+def test_rings_have_no_zoom_with_places_either() -> None:
+    rules = Rules(variant="continuous", answer="decision", foveation=3, start_side=8)
+    game = one(rules, (12, 12))
+    shown = [game.step(placed(0.25, 0.5, zoom)).observation for zoom in (0.0, 1.0)]
+    assert torch.equal(shown[0].glimpse, shown[1].glimpse)
+    assert torch.equal(shown[0].place, torch.tensor([[0.25, 0.5, 0.0]]))
+    assert torch.equal(shown[0].place, shown[1].place)
+
+
+def test_detail_is_not_kept_where_nobody_is_paid_for_it() -> None:
+    for rules in (Rules(novelty_of="detail"), Rules(novelty=0.1)):
+        game = one(rules)
+        game.step(discrete(5))
+        assert game.state()["detail"] == []
+    paid = one(Rules(novelty=0.1, novelty_of="detail"))
+    paid.step(discrete(5))
+    assert [int((bits != 0).sum()) for bits in paid.state()["detail"]][1] > 0
+
+
+def test_a_zoom_of_no_level_has_its_own_plane() -> None:
+    """A zoom of 3 where the largest known one is 2: twice as far from 1."""
+    game = one(Rules(zooms=(3,), plane_zoom=2), (2, 2))
+    assert game.observe().glimpse[0, 5].unique().tolist() == [2]
+    assert game.observe().place[0, 2].item() == pytest.approx(np.log2(3))
+
+
 def test_detail_pays_for_seeing_more_finely_and_once() -> None:
     game = one(Rules(novelty=1.0, novelty_of="detail", start="centre", step_pixels=16), (12, 12))
     pressed = ([5], [5], [4], [1, 3], [0], [4])
@@ -255,6 +379,23 @@ def test_indecision_is_cut_off_without_pay() -> None:
     game.step(placed(0.2, 0.2, 0.5, answer=1))
     taken = game.step(placed(0.2, 0.2, 0.5, answer=1))
     assert (taken.ended.item(), taken.truncated.item(), taken.reward.item()) == (True, True, 0)
+
+
+def test_games_may_have_limits_of_their_own() -> None:
+    game = GlimpseGames(Rules(max_steps=3), SIZE, 3)
+    pixels, _ = images(3)
+    game.begin(pixels, torch.tensor([1, 1, 1]), draws(0), limits=torch.tensor([1, 3, 9]))
+    answers = Action(discrete(answer=1).discrete.expand(3, -1))
+    found = [game.step(answers) for _ in range(3)]
+    assert [one.ended.tolist() for one in found] == [
+        [True, False, False], [True, False, False], [True, True, True]
+    ]  # fmt: skip
+    assert found[-1].truncated.tolist() == [True, False, False]
+    assert sum(one.reward for one in found).tolist() == [0, 1, 1]
+    again = GlimpseGames(Rules(max_steps=3), SIZE, 3)
+    game.begin(pixels, torch.tensor([1, 1, 1]), draws(0), limits=torch.tensor([2, 3, 3]))
+    again.restore(game.state())
+    assert [again.step(answers).truncated.tolist() for _ in range(2)][1] == [True, False, False]
 
 
 def test_drifting_images_bounce_and_stay_on_the_canvas() -> None:

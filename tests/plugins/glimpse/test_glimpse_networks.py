@@ -284,8 +284,6 @@ def test_rams_baseline_trains_nothing_but_itself() -> None:
     assert names_reached(ram(), lambda heads: heads.value) == {"baseline"}
     assert names_reached(ram(), lambda heads: heads.classes) == core | {"classify"}
     assert names_reached(ram(), lambda heads: heads.policy) == core | {"location"}
-    apart = ram(location_trains_core=False)
-    assert names_reached(apart, lambda heads: heads.policy) == {"location"}
 
 
 def test_rams_own_size() -> None:

@@ -163,6 +163,116 @@ def test_rams_score_is_that_of_a_normal() -> None:
     torch.testing.assert_close(mean.grad, distance)
 
 
+def test_a_place_that_nobody_looks_at_has_no_share(tiny_glimpse: Any) -> None:
+    config = tiny_glimpse.config("ram")
+    mean = normal(3, 4, 2).tanh().requires_grad_()
+    heads = Heads(mean, torch.zeros(3, 4), normal(3, 4, CLASSES))
+    last = torch.tensor([[False], [False], [True]])
+    policy = make_policy(config, heads, last, explores=True)
+    action = policy.sample(stream(1))
+    found = policy.log_prob(action)
+    plain = RamPolicy(mean, heads.classes, config.place_std).log_prob(action)
+    assert torch.equal(found[:2], plain[:2])
+    assert (found[2] == 0).all()
+    found.sum().backward()
+    assert mean.grad is not None
+    assert (mean.grad[2] == 0).all()
+    assert (mean.grad[:2] != 0).all()
+
+
+# --- answers at any time
+
+
+def every_answer() -> Tensor:
+    """All 128 C actions [128 C, 8]: six switches, the class, whether it is the answer."""
+    return torch.tensor(list(itertools.product(*[range(2)] * 6, range(CLASSES), range(2))))
+
+
+def anytime(count: int, forced: Tensor = MOVES, seed: int = 0) -> MultiCategorical:
+    return MultiCategorical(normal(14 + CLASSES, seed=seed).expand(count, -1), CLASSES, forced)
+
+
+def shares(policy: MultiCategorical, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The probabilities of the switches, of answering or not, and of the class, by torch."""
+    columns = [0, 1, 2, 3, 4, 5, 7]
+    heads = [Categorical(logits=policy.logits[..., 2 * i : 2 * i + 2]) for i in range(7)]
+    each = [head.log_prob(action[..., at]) for head, at in zip(heads, columns, strict=True)]
+    answer = Categorical(logits=policy.logits[..., 14:]).log_prob(action[..., 6])
+    return sum(each[:6]).exp(), each[6].exp(), answer.exp()
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.3])
+def test_an_eighth_head_answers_and_all_actions_sum_to_one(epsilon: float) -> None:
+    actions = every_answer()
+    policy = anytime(len(actions))
+    switches, answering, answer = shares(policy, actions)
+    found = WithEpsilon(policy, epsilon).log_prob(actions)
+    mixed = (1 - epsilon) * switches * answering * answer + epsilon * 2**-7 / CLASSES
+    torch.testing.assert_close(found, mixed.log())
+    assert found.exp().sum().item() == pytest.approx(1, abs=1e-12)
+    drawn = WithEpsilon(policy, epsilon).sample(stream(1))
+    assert drawn.shape == (len(actions), 8)
+    assert drawn[:, 6].max() == CLASSES - 1
+    assert drawn[:, 7].unique().tolist() == [0, 1]
+    greedy = policy.greedy()[0].tolist()
+    pairs = policy.logits[0, :14].view(7, 2).argmax(1).tolist()
+    assert greedy == [*pairs[:6], policy.logits[0, 14:].argmax().item(), pairs[6]]
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.3])
+def test_at_the_limit_the_answer_is_given_and_its_head_has_no_share(epsilon: float) -> None:
+    actions = every_answer()[1::2]  # those that answer
+    policy = anytime(len(actions), LAST)
+    assert (policy.greedy()[:, 7] == 1).all()
+    assert (WithEpsilon(policy, 0.9).sample(stream(2))[:, 7] == 1).all()
+    found = WithEpsilon(policy, epsilon).log_prob(actions)
+    switches, _, answer = shares(policy, actions)
+    mixed = (1 - epsilon) * switches * answer + epsilon * 2**-6 / CLASSES
+    torch.testing.assert_close(found, mixed.log())
+    assert found.exp().sum().item() == pytest.approx(1, abs=1e-12)
+    assert policy.entropies()["answer"].abs().max() == 0
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.3])
+def test_what_counts_is_the_class_where_it_is_the_answer(epsilon: float) -> None:
+    actions = every_answer()
+    policy = anytime(len(actions), seed=5)
+    switches, answering, answer = shares(policy, actions)
+    found = LastClass(policy, MOVES, epsilon).log_prob(actions).exp()
+    asked = actions[:, 7] == 1
+    uniform = torch.where(asked, 0.5 / CLASSES, 0.5 / 64)
+    counted = answering * torch.where(asked, answer, switches)
+    torch.testing.assert_close(found, (1 - epsilon) * counted + epsilon * uniform,
+                               rtol=1e-6, atol=1e-9)  # fmt: skip
+    # Of each answer there are 64 actions, of each way to move C: what counts sums to 1.
+    assert (found[asked].sum() / 64 + found[~asked].sum() / CLASSES).item() == pytest.approx(1)
+    ending = LastClass(anytime(len(actions), LAST, seed=5), LAST, epsilon).log_prob(actions).exp()
+    expected = (1 - epsilon) * answer + epsilon / CLASSES
+    torch.testing.assert_close(ending[asked], expected[asked], rtol=1e-6, atol=1e-9)
+
+
+def test_entropies_of_what_counts_add_up_to_its_entropy() -> None:
+    actions = every_answer()
+    policy = anytime(len(actions), seed=6)
+    log_prob, asked = LastClass(policy, MOVES).log_prob(actions), actions[:, 7] == 1
+    often = torch.where(asked, 1 / 64, 1 / CLASSES)  # each of what counts stands for so many
+    expected = -(often * log_prob.exp() * log_prob).sum()
+    entropies = LastClass(policy, MOVES).entropies()
+    assert set(entropies) == {*NAMES, "answer"}
+    torch.testing.assert_close(sum(one[0] for one in entropies.values()), expected)
+    at_end = LastClass(anytime(1, LAST, seed=6), LAST).entropies()
+    torch.testing.assert_close(at_end["class"], policy.entropies()["class"][:1])
+    assert all(at_end[name] == 0 for name in (*SWITCHES, "answer"))
+
+
+def test_nobody_answers_for_the_sake_of_a_heads_entropy() -> None:
+    logits = normal(2, 14 + CLASSES).requires_grad_()
+    entropies = LastClass(MultiCategorical(logits, CLASSES, MOVES), MOVES).entropies()
+    (slope,) = torch.autograd.grad(entropies["class"].sum() + entropies["up"].sum(), logits)
+    assert (slope[:, 12:14] == 0).all()
+    assert (slope[:, :2] != 0).all()
+
+
 # --- hybrid-vit, from the heads of its network
 
 

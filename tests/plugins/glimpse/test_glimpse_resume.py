@@ -58,6 +58,27 @@ def test_a_run_stopped_while_it_learns_ends_like_an_unbroken_one(
         assert found[kind] == whole[kind], kind
 
 
+def test_faults_that_remember_or_draw_go_on_bit_for_bit(tiny_glimpse: Any, tmp_path: Any) -> None:
+    """Dropout draws in playing and learning; first views are as large as the last ones before."""
+    given = {"variant": "hybrid-vit", "dropout": 0.1, "fault_start": True, "max_steps": 4}
+    homes = [tmp_path / name for name in ("stopped", "whole", "without")]
+    stop = ("after", "learn", 4, "SIGKILL")
+    assert tiny_glimpse.attempts([(str(homes[0]), "start", {**given, "stop": stop})]) == [KILLED]
+    ended = [
+        tiny_glimpse.resume(homes[0]),
+        tiny_glimpse.start(homes[1], **given),
+        tiny_glimpse.start(homes[2], **{**given, "dropout": 0.0}),
+    ]
+    assert [outcome.state for outcome in ended] == ["completed"] * 3
+    found, whole, without = (
+        tiny_glimpse.tiny.outcome_of(home, outcome.id)
+        for home, outcome in zip(homes, ended, strict=True)
+    )
+    for kind in whole:
+        assert found[kind] == whole[kind], kind
+    assert without["artifacts"]["model"] != whole["artifacts"]["model"]
+
+
 @pytest.mark.parametrize("variant", STOPS)
 def test_what_is_compared_would_show_a_difference(whole_run: Any, variant: str) -> None:
     story = whole_run(variant).story
@@ -76,3 +97,21 @@ def test_another_seed_ends_elsewhere(tiny_glimpse: Any, whole_run: Any, tmp_path
     story = whole_run("multi-categorical").story
     assert other["artifacts"]["model"] != story["artifacts"]["model"]
     assert other["rows"] != story["rows"]
+
+
+def test_a_checkpoint_of_an_earlier_version_says_so(tiny_glimpse: Any, tmp_path: Any) -> None:
+    from rlvit_glimpse.experiment import Agent
+
+    stop = ("after", "learn", 2, "SIGKILL")
+    assert tiny_glimpse.attempts([(str(tmp_path), "start", {"stop": stop})]) == [KILLED]
+    restore = Agent.restore
+
+    def old(self: Agent, state: Any) -> None:
+        restore(self, {name: value for name, value in state.items() if name != "sides"})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Agent, "restore", old)
+        outcome = tiny_glimpse.resume(tmp_path)
+    assert outcome.state == "failed"
+    (line,) = [one for one in str(outcome.error).splitlines() if "checkpoint" in one]
+    assert "the checkpoint has no sides: an earlier version wrote it; start the run anew." in line

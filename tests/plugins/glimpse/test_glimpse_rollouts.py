@@ -11,7 +11,8 @@ from torch import Tensor
 
 from rlvit_glimpse.networks import GlimpseNetwork
 from rlvit_glimpse.policies import make_policy
-from rlvit_glimpse.rollouts import Episodes
+from rlvit_glimpse.rollouts import Episodes, cut_off
+from rlvit_glimpse.update import advantages
 
 VARIANTS = ("multi-categorical", "greedy-map", "hybrid-vit", "ram")
 LAST_STEP = ("multi-categorical", "greedy-map", "ram")
@@ -123,6 +124,74 @@ def test_games_that_are_cut_off_are_bootstrapped(tiny_glimpse: Any) -> None:
     assert torch.equal(found.answer, found.classes[-1].argmax(-1))
 
 
+def ready(network: GlimpseNetwork, bias: float) -> GlimpseNetwork:
+    """Let a network that may answer at any time do so at once, or as late as it may."""
+    with torch.no_grad():
+        network.policy.bias[12:14] = torch.tensor([0.0, bias])
+    return network
+
+
+@pytest.mark.parametrize("variant", ["multi-categorical", "greedy-map"])
+def test_who_may_answer_at_any_time_does(tiny_glimpse: Any, variant: str) -> None:
+    config, network = agent(tiny_glimpse, variant, answer="any-time", answer_chance=0.3)
+    found = tiny_glimpse.played(config, network, 400)
+    assert found.actions.shape == (STEPS, 400, 8)
+    assert found.terminated[-1].all()  # nobody is cut off
+    assert (found.alive[:, found.lengths == 2].sum(0) == 2).all()
+    games, last = torch.arange(400), found.lengths - 1
+    given = found.actions[last, games]
+    assert (given[:, 7] == 1).all()
+    assert torch.equal(found.answer, given[:, 6])
+    before = found.alive & ~found.ended
+    assert (found.actions[before][:, 7] == 0).all()
+    # Random actions (a tenth of greedy-map's) answer half of the time.
+    chance = 0.3 if variant == "multi-categorical" else 0.9 * 0.3 + 0.1 * 0.5
+    expected = sum(step * chance * (1 - chance) ** (step - 1) for step in range(1, STEPS))
+    expected += STEPS * (1 - chance) ** (STEPS - 1)
+    assert found.lengths.float().mean().item() == pytest.approx(expected, abs=0.3)
+    at_once = tiny_glimpse.played(config, ready(network, 30.0), GAMES, explores=False)
+    assert at_once.alive.shape == (1, GAMES)
+    late = tiny_glimpse.played(config, ready(network, -30.0), GAMES, explores=False)
+    assert (late.lengths == STEPS).all()
+    assert torch.equal(late.answer, late.actions[-1, :, 6])
+    assert (late.next_value[-1] == 0).all()  # nothing follows, and nothing is computed
+
+
+def test_rollouts_that_begin_anew_cut_off_each_environments_last_game(tiny_glimpse: Any) -> None:
+    assert cut_off(16, 20).tolist() == ([20] * 6 + [8]) * 2 + [20, 20]  # 6 x 20 + 8 = 128
+    assert cut_off(7, 30).tolist() == [30, 30, 30, 30, 8, 30, 30]  # 4 x 30 + 8
+    assert cut_off(3, 32).tolist() == [32] * 3
+    assert cut_off(2, 200).tolist() == [128, 128]
+    config, network = agent(tiny_glimpse, "multi-categorical", fault_memory=True)
+    limits = torch.tensor([STEPS, STEPS, 2] * 4)
+    found = tiny_glimpse.played(config, network, GAMES, limits=limits)
+    assert torch.equal(found.lengths, limits)
+    cut = limits < STEPS
+    assert torch.equal(found.terminated.any(0), ~cut)
+    assert found.ended[-1].all()
+    assert (found.reward[:, cut] == 0).all()
+    whole = tiny_glimpse.played(config, network, GAMES)
+    assert torch.equal(found.log_prob[:2], whole.log_prob[:2])
+    assert torch.equal(found.next_value[:2], whole.value[1:3])  # it goes on in its value
+    assert torch.equal(found.answer[cut], found.classes[1, cut].argmax(-1))
+    gained = advantages(found, config)
+    one = 2  # the first that is cut off; gamma 0.97, lambda 0.95
+    deltas = 0.97 * whole.value[1:3, one] - whole.value[:2, one]
+    expected = torch.stack([deltas[0] + 0.97 * 0.95 * deltas[1], deltas[1], *torch.zeros(3)])
+    torch.testing.assert_close(gained[:, one], expected)
+
+
+def test_views_may_begin_as_large_as_others_ended(tiny_glimpse: Any) -> None:
+    config, network = agent(tiny_glimpse, "hybrid-vit", fault_start=True)
+    sides = torch.tensor([4, 5, 6, 8] * 3)
+    found = tiny_glimpse.played(config, network, GAMES, sides=sides)
+    assert found.boxes[0, :4].tolist() == [[2, 2, 4], [1, 1, 5], [1, 1, 6], [0, 0, 8]]
+    anywhere = config.model_copy(update={"start": "uniform"})
+    found = tiny_glimpse.played(anywhere, network, GAMES, sides=sides)
+    assert (found.boxes[0, :, :2] + found.boxes[0, :, 2:] <= 8).all()
+    assert torch.equal(found.boxes[0, :, 2].long(), sides)
+
+
 def test_who_decides_at_once_looks_once(tiny_glimpse: Any) -> None:
     config, network = agent(tiny_glimpse, "hybrid-vit")
     found = tiny_glimpse.played(config, tiny_glimpse.deciding(network, 20.0), GAMES)
@@ -205,7 +274,7 @@ def test_greedy_games_leave_nothing_to_chance(tiny_glimpse: Any, variant: str) -
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_some_of_the_games_are_the_same_games(tiny_glimpse: Any, variant: str) -> None:
-    config, network = agent(tiny_glimpse, variant, fault_memory=True)
+    config, network = agent(tiny_glimpse, variant, fault_memory=variant != "ram")
     whole = tiny_glimpse.played(config, network, GAMES, remember=True)
     assert len(whole.memory) == len(whole.alive)
     chosen = torch.tensor([7, 0, 4])

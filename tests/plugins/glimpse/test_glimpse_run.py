@@ -157,9 +157,30 @@ def test_a_drifting_image_is_looked_at(begin: Start, tiny_glimpse: Any, tmp_path
     found = tiny_glimpse.tiny.results_of(tmp_path, outcome.id)
     assert found["look/greedy_glimpses", 96] == 3
     assert found["look/greedy_seen", 96] < 100
+    # Controls in the middle of the canvas would say nothing about the image.
+    assert {"look/central", "look/whole"}.isdisjoint(name for name, _ in found)
     pictures = {path.name for path in (outcome.folder / "artifacts" / "figures").iterdir()}
     # Views lie on the canvas then, not on the image.
     assert pictures == {"curves.png", "accuracy.png", "artifact.json"}
+
+
+@pytest.mark.parametrize("counts", ["always", "when-read"])
+def test_answers_at_any_time_are_learnt_measured_and_drawn(
+    begin: Start, tiny_glimpse: Any, tmp_path: Path, counts: str
+) -> None:
+    options = {"answer": "any-time", "answer_chance": 0.5, "class_counts": counts, "steps": 96}
+    outcome = begin(**options, figures=True, variant="greedy-map")
+    measured = tiny_glimpse.tiny.results_of(tmp_path, outcome.id)
+    found = {name: value for (name, _), value in measured.items()}
+    assert 1 < found["look/sampled_glimpses"] < 3
+    assert found["look/greedy_undecided"] == found["look/sampled_undecided"] == 0
+    assert found["look/greedy"] == found["eval/top1"]
+    pictures = {path.name for path in (outcome.folder / "artifacts" / "figures").iterdir()}
+    assert {"trajectories.png", "gaze.png", "accuracy.png", "curves.png"} <= pictures
+    story = tiny_glimpse.tiny.outcome_of(tmp_path, outcome.id)
+    glimpses = [row["play/glimpses"] for row in story["rows"] if "play/glimpses" in row]
+    assert len(glimpses) >= 3  # more rollouts than of games that all take 3 glimpses
+    assert all(1 <= one < 3 for one in glimpses)
 
 
 @pytest.mark.parametrize("variant", ["multi-categorical", "hybrid-vit"])

@@ -20,6 +20,9 @@ AGENTS: list[tuple[str, dict[str, Any]]] = [
     ("multi-categorical", {"class_counts": "when-read", "encoder": "linear"}),
     ("greedy-map", {}),  # epsilon 0.1
     ("greedy-map", {"class_counts": "when-read", "epsilon": 0.4}),
+    ("multi-categorical", {"answer": "any-time"}),
+    ("greedy-map", {"answer": "any-time", "epsilon": 0.4}),
+    ("greedy-map", {"answer": "any-time", "epsilon": 0.4, "class_counts": "when-read"}),
     ("hybrid-vit", {}),
     ("hybrid-vit", {"place": "beta"}),
     ("hybrid-vit", {"place": "tanh-normal", "memory_tokens": 2, "segment": 2}),
@@ -90,7 +93,7 @@ def test_all_minibatches_of_a_pass_have_a_ratio_of_one_if_nothing_is_learnt(
     assert moved["approx_kl"] > 1e-4
 
 
-@pytest.mark.parametrize("variant", ["multi-categorical", "greedy-map", "ram"])
+@pytest.mark.parametrize("variant", ["multi-categorical", "greedy-map"])
 def test_from_stored_memories_the_ratio_is_one_too(tiny_glimpse: Any, variant: str) -> None:
     config, network = agent(tiny_glimpse, variant, fault_memory=True)
     episodes = tiny_glimpse.played(config, network, 32)
@@ -210,7 +213,10 @@ def test_the_value_learns_the_discounted_return(tiny_glimpse: Any) -> None:
 
 
 def test_reinforces_gradient_is_that_by_hand(tiny_glimpse: Any) -> None:
-    """-mean of A grad log p over all steps, RAM's A being the reward less its baseline."""
+    """-mean of A grad log p over all steps, RAM's A being the reward less its baseline.
+
+    The last step chooses a place that nobody looks at: its log p is 0.
+    """
     config, network = agent(
         tiny_glimpse, "ram", algorithm="reinforce", supervised=0.0, **BARE, **ONE_PASS
     )
@@ -219,6 +225,7 @@ def test_reinforces_gradient_is_that_by_hand(tiny_glimpse: Any) -> None:
     spot = 2 * episodes.actions.place[..., :2] - 1
     log_prob = Normal(heads.policy, config.place_std).log_prob(spot).sum(-1)
     won = episodes.reward.sum(0) - episodes.value
+    log_prob = torch.cat([log_prob[:-1], torch.zeros_like(log_prob[-1:])])
     expected = gradient(-(won * log_prob).mean(), network)
     before = [one.detach().clone() for one in network.parameters()]
     found = run(network, episodes, config, lr=1.0)
