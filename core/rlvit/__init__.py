@@ -8,11 +8,18 @@ if TYPE_CHECKING:
     from rlvit.api import Registry as Registry
     from rlvit.api import resume as resume
     from rlvit.api import run as run
+    from rlvit.compatibility import API_VERSION as API_VERSION
     from rlvit.hookspecs import hookimpl as hookimpl
 
-__all__ = ["Registry", "hookimpl", "resume", "run"]
+__all__ = ["API_VERSION", "Registry", "hookimpl", "resume", "run"]
 
-_HOMES = {"Registry": "api", "resume": "api", "run": "api", "hookimpl": "hookspecs"}
+_HOMES = {
+    "API_VERSION": "compatibility",
+    "Registry": "api",
+    "resume": "api",
+    "run": "api",
+    "hookimpl": "hookspecs",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
+import time
 import warnings
+from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from rlvit.catalog import Catalog
     from rlvit.registry.store import Store
+    from rlvit.runs.trained import TrainedSelector
 
 
 def run(
@@ -36,6 +40,7 @@ def run(
     data_root: str | Path | None = None,
     skip_bad_images: bool = False,
     slots: Mapping[str, str] | None = None,
+    selector_from: str | None = None,
     **options: Any,
 ) -> RunOutcome:
     """Run a method on a task and remember everything about it.
@@ -55,6 +60,7 @@ def run(
         data_root: folder of datasets; by default RLVIT_DATA, else `data` here.
         skip_bad_images: leave images out that cannot be decoded.
         slots: parts to exchange, such as `{"reward": "raw"}`.
+        selector_from: a completed run of this home whose trained selector to take, frozen.
         options: the task under its kind (`game="Seaquest"`) and the method's configuration.
 
     Raises:
@@ -68,7 +74,7 @@ def run(
     from rlvit.runs.plan import Request, check_text, make_plan
 
     check_text("plugin", plugin)
-    catalog = _catalog()
+    catalog, where = _catalog(), Home.locate(home, registry)
     kind = catalog.method(plugin).task_kind
     plan = make_plan(
         catalog,
@@ -87,9 +93,27 @@ def run(
             threads=threads,
             data_root=None if data_root is None else str(data_root),
             skip_bad_images=skip_bad_images,
+            trained=_trained(catalog, where, selector_from),
         ),
     )
-    return _unless_interrupted(execute.start(catalog, Home.locate(home, registry), plan, Silent()))
+    return _unless_interrupted(execute.start(catalog, where, plan, Silent()))
+
+
+def _trained(catalog: Catalog, home: Home, run_id: str | None) -> TrainedSelector | None:
+    """Return the selector that a run trained, if one is asked for; raises UsageProblem."""
+    from rlvit.registry.store import Store
+    from rlvit.runs.plan import check_text
+    from rlvit.runs.trained import find_trained
+
+    check_text("selector_from", run_id, optional=True)
+    if run_id is None:
+        return None
+    home.require_registry()
+    store = Store(home.registry_url)
+    try:
+        return find_trained(catalog, store, home, run_id)
+    finally:
+        store.close()
 
 
 def resume(
@@ -142,9 +166,11 @@ def sweep_if_needed(
 
     from rlvit.registry.queries import list_runs
     from rlvit.runs.execute import sweep
+    from rlvit.runs.provenance import is_alive
 
-    states = ("running", "created")
-    if not any(list_runs(store.engine, state=s, archived=None, limit=1) for s in states):
+    states, now = ("running", "created"), time.time()
+    active = [run for s in states for run in list_runs(store.engine, state=s, archived=None)]
+    if all(is_alive(run.process, run.heartbeat_at, now) for run in active):
         return [], None
     try:
         return sweep(catalog(), home, store), None
@@ -174,7 +200,7 @@ class Registry:
 
         Args:
             filters: `method`, `task`, `protocol`, `preset`, `state`, `seed`, `name`, `tag`,
-                `archived` (False by default, None for both) and `limit`.
+                `archived` (False by default, None for both), `limit` and `offset`.
 
         Raises:
             UnknownName: there is no such filter.
@@ -191,7 +217,7 @@ class Registry:
         _, problem = sweep_if_needed(_catalog, self.home, self._store)
         if problem is not None:
             warnings.warn(problem, stacklevel=2)
-        found = [asdict(record) for record in queries.list_runs(self.engine, **filters)]
+        found = [vars(record) for record in queries.list_runs(self.engine, **filters)]
         columns = list(RunRecord.__dataclass_fields__)
         return pd.DataFrame(found, columns=columns).set_index("id")
 
@@ -215,17 +241,22 @@ class Registry:
         Raises:
             UnknownName: there is no such run or metric.
         """
+        import numpy as np
         import pandas as pd
 
         from rlvit.runs.folder import RunFolder
 
         run = self._find(run_id)
         folder = RunFolder(self.home.runs / run)
-        rows = [line for _, line in folder.read_live("metrics") if metric in line]
-        if not rows or metric in ("attempt", "step", "time"):
+        steps, values = array("q"), array("d")  # a million dictionaries would take 800 MB
+        for _, line in folder.read_live("metrics"):
+            if metric in line:
+                steps.append(line["step"])
+                values.append(math.nan if line[metric] is None else line[metric])
+        if not steps or metric in ("attempt", "step", "time"):
             self._require_metric(run, metric)
-        steps = pd.Index([line["step"] for line in rows], name="step")
-        return pd.Series([line[metric] for line in rows], index=steps, name=metric, dtype=float)
+        index = pd.Index(np.array(steps, dtype=np.int64), name="step")
+        return pd.Series(np.array(values), index=index, name=metric, dtype=float)
 
     def results(self, run_id: str) -> pd.DataFrame:
         """Return the measurements of a run."""
@@ -247,6 +278,8 @@ class Registry:
         from rlvit.runs.plan import check_text
 
         check_text("run_id", run_id)
+        if queries.has_run(self.engine, run_id):  # without reading all that is known of it
+            return run_id
         return queries.find_run(self.engine, run_id).id
 
     def _require_metric(self, run: str, metric: str) -> None:
@@ -268,5 +301,6 @@ def _frame(records: list[Any], kind: str) -> pd.DataFrame:
     from rlvit.registry import records as kinds
 
     columns = [n for n in getattr(kinds, kind).__dataclass_fields__ if n != "superseded"]
-    rows = [asdict(record) for record in records if not record.superseded]
+    take = attrgetter(*columns)
+    rows = [take(record) for record in records if not record.superseded]
     return pd.DataFrame(rows, columns=columns)

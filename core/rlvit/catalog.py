@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from rlvit.errors import UnknownName, UsageProblem
-from rlvit.manager import PluginInfo, Plugins
+from rlvit.manager import PluginInfo, Plugins, refuse_if_strict
+from rlvit.sections import ReportSection
 from rlvit.specs import (
     BackboneSpec,
     EvaluatorSpec,
@@ -30,6 +31,7 @@ KINDS: Mapping[str, tuple[str, type]] = {
     "reward": ("rlvit_rewards", RewardSpec),
     "evaluator": ("rlvit_evaluators", EvaluatorSpec),
     "metric": ("rlvit_metrics", MetricDef),
+    "section": ("rlvit_report_sections", ReportSection),
 }
 PUBLISHED = ("rlvit_published", PublishedResult)  # these have no names of their own
 
@@ -40,6 +42,23 @@ def match(name: str, known: Iterable[str]) -> str | None:
     if name in names:
         return name
     return next((one for one in names if one.lower() == name.lower()), None)
+
+
+def _called(name: str, entries: Mapping[str, Entry]) -> str | None:
+    """Return the name of the part that has `name` as an alias."""
+    for entry in entries.values():
+        if match(name, _names(entry.spec)) is not None:
+            return str(entry.spec.name)
+    return None
+
+
+def _refuse_untrained(method: MethodSpec, selector: SelectorSpec) -> None:
+    """Refuse a selector that nobody would train; raises UsageProblem."""
+    if selector.trained is not None and selector.trained.method != method.name:
+        raise UsageProblem(
+            f"selector {selector.name!r} is trained by {selector.trained.method}, not by "
+            f"{method.name}: take it from a completed run, --selector-from RUN."
+        )
 
 
 @dataclass(frozen=True)
@@ -56,7 +75,7 @@ class Catalog:
 
     plugins: Plugins
     entries: Mapping[str, Mapping[str, Entry]]
-    problems: Mapping[str, str] = field(default_factory=dict)  # plugin -> why it was set aside
+    problems: Mapping[str, str] = field(default_factory=dict)  # plugin -> why it is quarantined
     published: tuple[Entry, ...] = ()  # in the order of the plugins
 
     def entry(self, kind: str, name: str) -> Entry:
@@ -66,7 +85,7 @@ class Catalog:
             UnknownName: nothing has that name; the nearest one is suggested.
         """
         entries = self.entries[kind]
-        found = match(name, entries)
+        found = match(name, entries) or _called(name, entries)
         if found is None:
             raise UnknownName("plugin" if kind == "method" else kind, name, entries)
         return entries[found]
@@ -92,12 +111,20 @@ class Catalog:
         """The declared metrics by name."""
         return {name: entry.spec for name, entry in self.entries["metric"].items()}
 
-    def parts(self, method: MethodSpec, chosen: Mapping[str, str]) -> dict[str, Any]:
+    def parts(
+        self, method: MethodSpec, chosen: Mapping[str, str], *, untrained: bool = True
+    ) -> dict[str, Any]:
         """Return the part for each of a method's slots and check that they fit together.
+
+        Args:
+            method: whose slots they are.
+            chosen: names of parts other than the method's defaults, by slot.
+            untrained: a selector with weights begins without them.
 
         Raises:
             UnknownName: a slot or a part does not exist.
-            UsageProblem: the selector needs what the backbone and task do not provide.
+            UsageProblem: the selector needs what the backbone and task do not provide, or to be
+                trained by another method first.
         """
         for slot in chosen:
             if slot not in method.slots:
@@ -111,6 +138,8 @@ class Catalog:
                     f"selector {names['selector']!r} needs {', '.join(sorted(missing))}, which "
                     f"backbone {names['backbone']!r} does not provide."
                 )
+        if untrained and "selector" in parts:
+            _refuse_untrained(method, parts["selector"])
         return parts
 
     def protocols(self) -> Iterator[Protocol]:
@@ -124,7 +153,11 @@ class Catalog:
 
 
 def build_catalog(plugins: Plugins) -> Catalog:
-    """Ask each plugin in turn what it offers; one that fails is set aside whole."""
+    """Ask each plugin in turn what it offers; one that fails is quarantined whole.
+
+    Raises:
+        RlvitError: one failed, and `RLVIT_STRICT_PLUGINS` is set.
+    """
     entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
     published: list[Entry] = []
     problems = {info.name: info.error for info in plugins.found if info.error is not None}
@@ -140,6 +173,7 @@ def build_catalog(plugins: Plugins) -> Catalog:
         for kind, specs in offered.items():
             entries[kind].update({spec.name: Entry(spec, info) for spec in specs})
         published += [Entry(result, info) for result in printed]
+    refuse_if_strict(problems)
     return Catalog(plugins, entries, problems, tuple(published))
 
 
@@ -162,11 +196,17 @@ def _refuse_taken_names(
 ) -> None:
     """Raise ValueError when a name is offered twice."""
     for kind, specs in offered.items():
+        taken = {name: e for e in entries[kind].values() for name in _names(e.spec)}
         seen: set[str] = set()
-        for spec in specs:
-            if spec.name in seen:
-                raise ValueError(f"offers the {kind} {spec.name!r} twice")
-            if spec.name in entries[kind]:
-                owner = entries[kind][spec.name].owner.name
-                raise ValueError(f"the {kind} {spec.name!r} is already offered by plugin {owner!r}")
-            seen.add(spec.name)
+        for name in (name for spec in specs for name in _names(spec)):
+            if name in seen:
+                raise ValueError(f"offers the {kind} {name!r} twice")
+            if name in taken:
+                owner = taken[name].owner.name
+                raise ValueError(f"the {kind} {name!r} is already offered by plugin {owner!r}")
+            seen.add(name)
+
+
+def _names(spec: Any) -> tuple[str, ...]:
+    """Return a specification's name and its aliases."""
+    return (spec.name, *getattr(spec, "aliases", ()))

@@ -82,7 +82,8 @@ class SelectorView:
     """
 
     # Only what the selector declared. "images" uint8 [B, C, H, W]; "tokens" [T, D]; "cls" [B, D];
-    # "attention" [T]: the class token's attention to each patch in the layer before, mean of heads.
+    # "attention" [T]: the class token's attention to each patch in the layer before, mean of heads;
+    # before the first layer, in that, looked ahead at.
     # Of the layer that comes next, computed when it is asked for: "attended" [T], the mean over
     # features of what attention gives each patch; "received" [T], the attention that each patch
     # gets from all tokens, mean of heads
@@ -126,6 +127,13 @@ class Selector(Protocol):
 
     def restore(self, state: State) -> None:
         """Go back to a saved state."""
+
+
+class LearntSelector(Selector, Protocol):
+    """A selector with weights. The method that trains it makes them before it begins."""
+
+    def create(self, generator: torch.Generator) -> torch.nn.Module:
+        """Draw the first weights, put them on the backbone's device, and return their module."""
 
 
 class Backbone(Protocol):

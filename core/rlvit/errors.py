@@ -26,6 +26,12 @@ class UnknownName(UsageProblem):
         super().__init__(f"unknown {what} {name!r}.{suggestion(name, names)}")
 
 
+class Refused(RlvitError):
+    """A comparison was asked for that would mislead. Exit code 3."""
+
+    exit_code = 3
+
+
 class Interrupted(RlvitError):
     """The run was asked to stop and has written its checkpoint. Exit code 130."""
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import click
 
     from rlvit.contracts import LoggedRow, RunView
+    from rlvit.sections import ReportSection
     from rlvit.specs import (
         BackboneSpec,
         EvaluatorSpec,
@@ -65,6 +66,11 @@ def rlvit_metrics() -> Sequence[MetricDef]:  # type: ignore[empty-body]
 @hookspec
 def rlvit_published() -> Sequence[PublishedResult]:  # type: ignore[empty-body]
     """Offer numbers printed in papers, which reports set beside measured ones."""
+
+
+@hookspec
+def rlvit_report_sections() -> Sequence[ReportSection]:  # type: ignore[empty-body]
+    """Offer sections of `rlvit report`."""
 
 
 @hookspec

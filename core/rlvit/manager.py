@@ -1,17 +1,30 @@
-"""Loads plugins one at a time, so that a broken one is named and set aside while the rest works."""
+"""Loads plugins one at a time, so that a broken one is quarantined while the rest works.
+
+Two variables of the environment say more: `RLVIT_BLOCK=name,name` leaves plugins out, which are
+then not even imported, and `RLVIT_STRICT_PLUGINS=1` makes an error of any plugin's problem.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Sequence
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pluggy
 
 from rlvit import hookspecs
+from rlvit.compatibility import refusal
+from rlvit.errors import RlvitError, UnknownName
 
 GROUP = "rlvit.plugins"
+RANGE = "RLVIT_API"  # what a plugin's module calls the range of API versions it was written for
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,9 @@ class PluginInfo:
     version: str
     module: str
     hooks: tuple[str, ...]
-    error: str | None  # why it was set aside
+    error: str | None  # why it is quarantined
+    api: str | None = None  # the range of API versions that it was written for, if it says so
+    blocked: bool = False  # left out, as the user asked
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,7 @@ class Plugins:
     @property
     def active(self) -> tuple[PluginInfo, ...]:
         """The plugins that loaded."""
-        return tuple(info for info in self.found if info.error is None)
+        return tuple(info for info in self.found if info.error is None and not info.blocked)
 
     def caller(self, name: str, hook: str) -> pluggy.HookCaller:
         """Return the hook restricted to one plugin, so that every answer has an owner."""
@@ -45,14 +60,33 @@ class Plugins:
 
 
 def create_plugin_manager() -> Plugins:
-    """Find and register the plugins of the entry-point group `rlvit.plugins`, each on its own."""
+    """Find and register the plugins of the entry-point group `rlvit.plugins`, each on its own.
+
+    Raises:
+        UnknownName: a name in `RLVIT_BLOCK` is no plugin's.
+        RlvitError: a plugin is broken, and `RLVIT_STRICT_PLUGINS` is set.
+    """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     points = sorted(importlib.metadata.entry_points(group=GROUP), key=_built_in_first)
+    blocked = [name.strip() for name in os.environ.get("RLVIT_BLOCK", "").split(",")]
     found: list[PluginInfo] = []
     for point in points:
-        found.append(_register(manager, point, _own_name(point, found)))
+        found.append(_register(manager, point, _own_name(point, found), blocked))
+    names = [info.name for info in found]
+    for name in blocked:
+        if name and name not in names:
+            raise UnknownName("plugin in RLVIT_BLOCK", name, names)
+    refuse_if_strict({info.name: info.error for info in found if info.error is not None})
     return Plugins(manager, tuple(found))
+
+
+def refuse_if_strict(problems: Mapping[str, str]) -> None:
+    """Raise RlvitError for the first problem of a plugin if `RLVIT_STRICT_PLUGINS` is set."""
+    if os.environ.get("RLVIT_STRICT_PLUGINS", "") in ("", "0"):
+        return
+    for name, problem in problems.items():
+        raise RlvitError(f"plugin {name!r}: {problem} (RLVIT_STRICT_PLUGINS is set)")
 
 
 def _own_name(point: importlib.metadata.EntryPoint, found: Sequence[PluginInfo]) -> str:
@@ -68,16 +102,23 @@ def _built_in_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
 
 
 def _register(
-    manager: pluggy.PluginManager, point: importlib.metadata.EntryPoint, name: str
+    manager: pluggy.PluginManager,
+    point: importlib.metadata.EntryPoint,
+    name: str,
+    blocked: Sequence[str],
 ) -> PluginInfo:
     distribution = point.dist.name if point.dist else "?"
     version = point.dist.version if point.dist else "?"
+    if name in blocked:
+        return PluginInfo(name, distribution, version, point.value, (), None, blocked=True)
     error: str | None = None
     hooks: tuple[str, ...] = ()
+    api: str | None = None
     try:
         plugin = point.load()
-        if manager.register(plugin, name) is None:
-            raise ValueError("the name is blocked")
+        api = _stated_range(plugin, point.module)
+        _refuse_other_api(api)
+        manager.register(plugin, name)
         hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()))
         _refuse_unknown_hooks(manager, plugin)
     except BaseException as problem:  # a plugin may raise anything, SystemExit too
@@ -85,8 +126,42 @@ def _register(
             raise
         if manager.has_plugin(name):
             manager.unregister(name=name)
-        error = f"{type(problem).__name__}: {problem}".splitlines()[0]
-    return PluginInfo(name, distribution, version, point.value, hooks, error)
+        api = api or _range_in_source(point.module)
+        error = _reason(problem, api)
+    return PluginInfo(name, distribution, version, point.value, hooks, error, api)
+
+
+def _reason(problem: BaseException, api: str | None) -> str:
+    """Say in a line why a plugin is quarantined: another API may be what its own error is from."""
+    try:
+        _refuse_other_api(api)
+    except ValueError as other:
+        problem = other
+    return f"{type(problem).__name__}: {problem}".splitlines()[0]
+
+
+def _stated_range(plugin: Any, module: str) -> str | None:
+    """Return the range of API versions that a plugin, or else its module, states."""
+    stated = getattr(plugin, RANGE, None)
+    return stated if stated is not None else getattr(sys.modules.get(module), RANGE, None)
+
+
+def _range_in_source(module: str) -> str | None:
+    """Return the range that a module states which cannot be imported: it may be for another API."""
+    try:
+        spec = importlib.util.find_spec(module)
+        text = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+    except (ImportError, OSError, ValueError, SyntaxError):
+        return None
+    found = re.search(rf"^{RANGE}(?:\s*:\s*\w+)?\s*=\s*[\"']([^\"']*)[\"']", text, re.M)
+    return found[1] if found else None
+
+
+def _refuse_other_api(stated: str | None) -> None:
+    """Raise ValueError if a plugin was written for other API versions than this one."""
+    reason = None if stated is None else refusal(stated)
+    if reason is not None:
+        raise ValueError(reason)
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, plugin: object) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PRESET_NAMES = ("paper", "official-code", "recommended", "quick")
 DATASET = "dataset"  # the kind of the tasks that are images: `--dataset cifar10 --data-root DIR`
+USUAL_SIZE = 224  # pixels a side of images that are not of a fixed size, as ImageNet's are shown
 Setting = bool | int | float | str
 Need = Literal["images", "reconstruction", "tokens", "cls", "attention", "attended", "received"]
 # verified: read in the source that is named; secondary: read in a later work that quotes it;
@@ -89,6 +90,11 @@ class TaskSpec:
     # A dataset: (the protocol's settings, where the user keeps data, how to read it) -> images.
     load: Callable[[Mapping[str, Setting], DataRequest], ImageData] | None = None
 
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of a dataset's images: its fact "size", or else the usual 224."""
+        return int(self.facts.get("size") or USUAL_SIZE)
+
     def protocol(self, name: str) -> Protocol:
         """Return the protocol of that name.
 
@@ -121,6 +127,24 @@ class BackboneSpec:
 
 
 @dataclass(frozen=True)
+class TrainedForm:
+    """How a selector with weights is taken from a completed run, frozen as the run left it.
+
+    `rlvit run --selector-from RUN` puts it into any method with a selector slot, on any backbone
+    that `check` does not refuse.
+    """
+
+    method: str  # that trains it; only there may it begin untrained
+    artifact: str  # kind of the one in which such a run keeps it
+    # (its files, sizes of the backbone): raises UsageProblem, with the reason, if it cannot decide
+    # there. It may look at the backbone no further than that.
+    check: Callable[[Path, VitShape], None]
+    # (its files, backbone, task). It learns nothing; at a rate below 1 it keeps that share, so
+    # that it is compared at equal compute, and at rate 1 as many as it learnt to keep.
+    load: Callable[[Path, Any, TaskSpec], Selector]
+
+
+@dataclass(frozen=True)
 class SelectorSpec:
     """A rule that decides which patches are kept."""
 
@@ -132,6 +156,11 @@ class SelectorSpec:
     # Trains what the selector needs from the task's training images before the method begins; found
     # again if it was done before. Methods for images call it after `make`.
     fit: Callable[[RunContext, Selector], None] | None = None
+    # (sizes of the backbone): raises UsageProblem, with the reason, if it cannot decide there.
+    # Asked before anything is written.
+    check: Callable[[VitShape], None] | None = None
+    trained: TrainedForm | None = None  # of a selector that a method trains
+    aliases: tuple[str, ...] = ()  # other names that users may give; the registry knows `name` only
 
 
 @dataclass(frozen=True)
@@ -249,8 +278,14 @@ class MethodSpec:
     adapt: Callable[[MethodConfig, TaskSpec, Parts], MethodConfig] = lambda config, task, parts: (
         config
     )
+    # What is logged in training and foretells a measured metric, for studies that end hopeless
+    # trials early: {"eval/return": "train/return"}.
+    progress: Mapping[str, str] = field(default_factory=dict)
     # Writes a trained model of a completed run for use without rlvit: (request) -> None.
     export: Callable[[ExportRequest], None] | None = None
+    # Values beside those of the preset `quick` with which a run takes seconds: conformance checks
+    # train so.
+    smallest: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Every method has the same four presets, so that users need not learn others."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rlvit.contracts import Examination, Measurement
     from rlvit_tasks.datasets import Dataset
 
+RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
 # What a classifier's training is counted in: the rollouts and fine-tuning iterations behind it.
 UPDATES = "updates"
 

@@ -9,6 +9,7 @@ from rlvit.hookspecs import hookimpl
 from rlvit.specs import BackboneSpec, Need
 from rlvit_timm.names import ARCHITECTURES, GRID_MODELS, source
 
+RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
 PROVIDES: frozenset[Need] = frozenset(
     {"images", "tokens", "cls", "attention", "attended", "received"}
 )

@@ -10,12 +10,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from toy_program import Program
 
 from rlvit.api import Registry
 from rlvit.cli.main import invoke
+from rlvit.cli.runs import _difference, _final
 
 ROOT = Path(__file__).parents[2]
 RUN = ("run", "--plugin", "toy")
@@ -342,6 +344,7 @@ def test_the_difference_of_two_runs_is_shown(
     rows = json.loads(out) if style == "json" else list(csv.DictReader(io.StringIO(out)))
     found = {row["what"]: (str(row[run_id]), str(row["mine"])) for row in rows}
     assert found["config/rate"] == ("0.1", "0.5")
+    assert not any("@" in what for what in found)
     assert found["run/seed"] == ("0", "7")
     assert found["run/state"] == ("completed", "interrupted")
     assert "config/steps" not in found
@@ -580,3 +583,16 @@ def test_a_reader_that_went_away_is_no_error(
         os.close(writer)
     assert done.stderr == ""
     assert done.returncode in (0, 1, 141)
+
+
+def test_final_results_are_compared_whatever_their_steps() -> None:
+    def measured(*rows: tuple[str, int, float | None, bool]) -> list[SimpleNamespace]:
+        names = ("metric", "step", "value", "superseded")
+        return [SimpleNamespace(**dict(zip(names, row, strict=True))) for row in rows]
+
+    first = _final(measured(("top1", 98, 91.0, False), ("top1", 49, 80.0, False)))
+    second = _final(measured(("top1", 38, 86.5, False), ("top1", 76, 99.0, True)))
+    assert (first, second) == ({"result/top1": 91.0}, {"result/top1": 86.5})
+    assert _difference("result/top1", 91.0, 86.5) == -4.5
+    assert _difference("result/top1", 91.0, None) is None
+    assert _difference("config/steps", 98, 38) is None

@@ -1,4 +1,4 @@
-"""A broken plugin is named and set aside while everything else works."""
+"""A broken plugin is named and quarantined while everything else works."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def catalog_with(
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_plugin_is_set_aside_whole(
+def test_a_broken_plugin_is_quarantined_whole(
     name: str, catalog_with: Callable[..., Catalog], capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, reason = BROKEN[name]
@@ -104,16 +104,16 @@ def test_a_broken_plugin_is_set_aside_whole(
     assert invoke(["plugins", "list", "--format", "json"]) == 0
     printed = capsys.readouterr()
     states = {row["plugin"]: row["state"] for row in json.loads(printed.out)}
-    assert states == {"toy": "active", "good": "active", "zbroken": "set aside"}
+    assert states == {"toy": "active", "good": "active", "zbroken": "quarantined"}
     (line,) = printed.err.splitlines()
-    assert "plugin 'zbroken' is set aside" in line
+    assert "plugin 'zbroken' is quarantined" in line
     assert invoke(["plugins", "show", "zbroken"]) == 0
-    assert "set aside: " in capsys.readouterr().out
+    assert "quarantined: " in capsys.readouterr().out
     assert invoke(["--help"]) == 0
     assert invoke(["run", "--plugin", "toy", "--help"]) == 0
 
 
-def test_an_entry_point_to_nothing_is_set_aside(
+def test_an_entry_point_to_nothing_is_quarantined(
     toy_alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_distribution(tmp_path, "empty", {"nowhere": "nothing_here", "half": "json:nothing_here"})
@@ -141,7 +141,7 @@ def test_the_installed_program_survives_all_broken_plugins_at_once(
     listed = call("plugins", "list", "--format", "json")
     assert listed.returncode == 0, listed.stderr
     states = {row["plugin"]: row["state"] for row in json.loads(listed.stdout)}
-    assert {name for name, state in states.items() if state == "set aside"} == set(broken)
+    assert {name for name, state in states.items() if state == "quarantined"} == set(broken)
     assert {"toy", "tasks"} <= {name for name, state in states.items() if state == "active"}
     assert call("--help").returncode == 0
 
@@ -158,7 +158,7 @@ def test_broken_commands_of_a_plugin_do_not_take_the_others_away(
     assert invoke(["--help"]) == 0
     printed = capsys.readouterr()
     assert "Greet." in printed.out
-    assert "plugin 'broken' is set aside" in printed.err
+    assert "plugin 'broken' is quarantined" in printed.err
     assert invoke(["hello"]) == 0
     assert capsys.readouterr().out == "hi\n"
     assert invoke(["plugins", "list"]) == 0
@@ -245,7 +245,7 @@ def test_what_a_plugin_offers_is_shown(toy_alone: None, capsys: pytest.CaptureFi
         assert text in out
 
 
-def test_a_method_without_the_four_presets_is_set_aside(
+def test_a_method_without_the_four_presets_is_quarantined(
     catalog_with: Callable[..., Catalog],
 ) -> None:
     source = (

@@ -29,12 +29,22 @@ class Finished:
 @pytest.fixture(scope="session")
 def tiny() -> ModuleType:
     """The module `support/tiny_spirl.py`."""
-    path = Path(__file__).parent / "support" / "tiny_spirl.py"
-    spec = importlib.util.spec_from_file_location("tiny_spirl", path)
+    return _support("tiny_spirl")
+
+
+@pytest.fixture(scope="session")
+def section_maker() -> ModuleType:
+    """The module `support/section_maker.py`."""
+    return _support("section_maker")
+
+
+def _support(name: str) -> ModuleType:
+    path = Path(__file__).parent / "support" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["tiny_spirl"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

@@ -15,13 +15,15 @@ from rlvit.errors import RlvitError, UsageProblem, suggestion
 COMMANDS = {
     "run": ("rlvit.cli.run", "run", "Run a method on a task."),
     "resume": ("rlvit.cli.run", "resume", "Go on with an interrupted run."),
+    "tune": ("rlvit.cli.tune", "tune", "Search for good settings with Optuna."),
+    "matrix": ("rlvit.cli.matrix", "matrix", "Run a method with every combination of parts."),
     "runs": ("rlvit.cli.runs", "runs", "List, show, compare and annotate runs."),
     "report": ("rlvit.cli.report", "report", "Compare runs: tables, figures, one page."),
     "export-model": ("rlvit.cli.export", "export_model", "Write a trained model as plain files."),
     "baselines": ("rlvit.cli.baselines", "baselines", "Import scores to compare with."),
     "claims": ("rlvit.cli.claims", "claims", "Judge statements about the results."),
     "plan": ("rlvit.cli.claims", "plan", "Say how many seeds a claim needs."),
-    "plugins": ("rlvit.cli.plugins", "plugins", "List and show plugins."),
+    "plugins": ("rlvit.cli.plugins", "plugins", "List, show, check and begin plugins."),
 }
 
 
@@ -60,7 +62,7 @@ class LazyGroup(click.Group):
 
     def _offered(self) -> dict[str, click.Command]:
         """Return the commands that plugins offer; a broken plugin offers none."""
-        from rlvit.manager import create_plugin_manager
+        from rlvit.manager import create_plugin_manager, refuse_if_strict
 
         plugins = create_plugin_manager()
         offered: dict[str, click.Command] = {}
@@ -69,7 +71,8 @@ class LazyGroup(click.Group):
                 answers = plugins.caller(info.name, "rlvit_commands")()
                 named = {command.name: command for commands in answers for command in commands}
             except (Exception, SystemExit) as problem:
-                click.echo(f"plugin {info.name!r} is set aside: {problem}", err=True)
+                refuse_if_strict({info.name: f"{type(problem).__name__}: {problem}"})
+                click.echo(f"plugin {info.name!r} is quarantined: {problem}", err=True)
                 continue
             offered.update({n: c for n, c in named.items() if n and n not in COMMANDS})
         return offered

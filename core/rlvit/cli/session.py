@@ -17,13 +17,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def load_catalog() -> Catalog:
-    """Load the plugins; those set aside are named on standard error."""
+    """Load the plugins; those quarantined are named on standard error."""
     from rlvit.catalog import build_catalog
     from rlvit.manager import create_plugin_manager
 
     catalog = build_catalog(create_plugin_manager())
     for name, problem in catalog.problems.items():
-        click.echo(f"plugin {name!r} is set aside: {problem}", err=True)
+        click.echo(f"plugin {name!r} is quarantined: {problem}", err=True)
     return catalog
 
 

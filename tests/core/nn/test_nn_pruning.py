@@ -320,6 +320,19 @@ def test_missing_block_is_refused(blocks: tuple[int, ...]) -> None:
         pruned(Chosen({}), blocks=blocks)
 
 
-def test_attention_before_block_0_is_refused() -> None:
-    with pytest.raises(ValueError, match="no attention yet"):
-        pruned(Chosen({}), {"attention"}, blocks=(0, 2))
+def test_before_block_0_the_class_tokens_attention_in_it_is_looked_ahead_at() -> None:
+    """The softmax of its scores, written out; nothing later depends on who looked."""
+    chosen = Chosen({0: torch.ones(6, 9, dtype=torch.bool)})
+    vit = pruned(chosen, {"attention"}, blocks=(0,))
+    vit.classify(images())
+    block = vit.backbone.blocks[0]
+    normed = block.norm1(vit.backbone.embed(images()))  # [6, 10, 16]
+    q, k, _ = block.attn.qkv(normed).view(6, 10, 3, 4, 4).permute(2, 0, 3, 1, 4)  # [6, 4, 10, 4]
+    shares = (q[:, :, 0:1] @ k.mT / 2).softmax(-1).mean((1, 2))  # [6, 10]
+    seen = chosen.views[0].data["attention"].view(6, 9)
+    torch.testing.assert_close(seen, shares[:, 1:], atol=1e-6, rtol=1e-5)
+
+
+def test_attention_of_a_class_token_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="no class token"):
+        flat(Chosen({}), {"attention"})

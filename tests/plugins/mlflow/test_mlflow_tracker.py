@@ -412,6 +412,27 @@ def test_a_run_whose_params_failed_at_first_has_them_after_the_retry(
     assert run.data.params["steps"] == str(view.config["steps"])
 
 
+def test_trials_are_shown_under_their_study(view: Any) -> None:
+    for number in range(2):
+        tags = {"study": "spirl-pong-1a2b3c4d", "trial": str(number)}
+        trial = replace(view, id=f"{view.id}-{number}", tags=tags)
+        Writer(trial).finish(trial)
+    alone = replace(view, tags={"study": "mine"})  # a user's own word
+    Writer(alone).finish(alone)
+    client = client_of(view.home)
+    experiments = [e.experiment_id for e in client.search_experiments() if e.name != "Default"]
+    runs = client.search_runs(experiments)
+    (study,) = [run for run in runs if "rlvit.study" in run.data.tags]
+    assert (study.info.run_name, study.info.status) == ("spirl-pong-1a2b3c4d", "FINISHED")
+    under = {
+        run.data.tags["rlvit.run_id"]: run.data.tags.get("mlflow.parentRunId")
+        for run in runs
+        if run is not study
+    }
+    parent = study.info.run_id
+    assert under == {f"{view.id}-0": parent, f"{view.id}-1": parent, view.id: None}
+
+
 def begun(it: Writer) -> Writer:
     """Wait until a writer has made or found its run."""
     while it._client is None:

@@ -1,0 +1,1 @@
+"""A selector for rlvit: keep the patches of highest local variance."""

@@ -1,0 +1,123 @@
+"""A method that breaks one rule fails that rule and no other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from bad_parts import broken_rules, call_home
+
+from rlvit.catalog import Catalog
+from rlvit.specs import MethodSpec, StageCost
+from rlvit.testing import MethodSuite
+from rlvit.testing.methods import within_a_minute
+
+Train = Callable[[Any, Any], None]
+
+
+class Seen:
+    """A run's context in which some verbs are another's."""
+
+    def __init__(self, context: Any, **verbs: Any) -> None:
+        self.__dict__.update(verbs)
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
+def undeclared(train: Train) -> Train:
+    def bad(context: Any, config: Any) -> None:
+        context.log(0, {"nobody/knows": 1.0})
+        train(context, config)
+
+    return bad
+
+
+def inexact(train: Train) -> Train:
+    def bad(context: Any, config: Any) -> None:
+        def restored(stage: str) -> Any:
+            saved = context.restored(stage)
+            return saved and {**saved, "weights": saved["weights"] + 1e-6}
+
+        train(Seen(context, restored=restored), config)
+
+    return bad
+
+
+def never_saving(train: Train) -> Train:
+    def bad(context: Any, config: Any) -> None:
+        train(Seen(context, checkpoint=lambda *given, **more: None), config)
+
+    return bad
+
+
+def failing(train: Train) -> Train:
+    def bad(context: Any, config: Any) -> None:
+        raise ValueError("no luck")
+
+    return bad
+
+
+def calling_home(train: Train) -> Train:
+    def bad(context: Any, config: Any) -> None:
+        call_home()
+        train(context, config)
+
+    return bad
+
+
+def test_a_good_one_breaks_none(toy: Catalog) -> None:
+    assert broken_rules(MethodSuite, toy, toy.method("toy")) == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad", "reason"),
+    [
+        ("short run completes", failing, "ValueError: no luck"),
+        ("metrics are declared", undeclared, "no plugin declares nobody/knows"),
+        ("resume is exact", inexact, "it logged toy/weight"),
+        ("resume is exact", never_saving, "it writes no checkpoint"),
+        ("no network", calling_home, "it asked for rlvit.invalid"),
+    ],
+)
+def test_a_bad_loop_breaks_its_rule_alone(
+    toy: Catalog, rule: str, bad: Callable[[Train], Train], reason: str
+) -> None:
+    spec = toy.method("toy")
+    broken = broken_rules(MethodSuite, toy, replace(spec, train=bad(spec.train)))
+    assert list(broken) == [rule], broken
+    assert reason in broken[rule]
+
+
+def elsewhere(spec: MethodSpec) -> MethodSpec:
+    presets = [replace(p, protocol="nowhere") if p.name == "paper" else p for p in spec.presets]
+    return replace(spec, presets=tuple(presets))
+
+
+def priceless(spec: MethodSpec) -> MethodSpec:
+    return replace(spec, estimate=lambda *given: [StageCost("learn", "-", math.nan, 0.0)])
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad", "reason"),
+    [
+        ("presets", elsewhere, "preset paper: no puzzle has 'nowhere'"),
+        ("estimate", priceless, "learn: nan"),
+    ],
+)
+def test_a_bad_description_breaks_its_rule_alone(
+    toy: Catalog, rule: str, bad: Callable[[MethodSpec], MethodSpec], reason: str
+) -> None:
+    broken = broken_rules(MethodSuite, toy, bad(toy.method("toy")))
+    assert list(broken) == [rule], broken
+    assert reason in broken[rule]
+
+
+def test_more_than_a_minute_is_too_long() -> None:
+    within_a_minute(60.0)
+    with pytest.raises(AssertionError, match=r"takes 61 s: give MethodSpec\.smallest"):
+        within_a_minute(61.0)
