@@ -82,6 +82,7 @@ def gather(
         metrics=metrics,
         headlines={name: _headline(name, catalog, arms, references, metrics) for name in tasks},
         facts={name: dict(spec.facts) for name, spec in specs.items()},
+        kinds={name: spec.kind for name, spec in specs.items()},
         unfinished=found.unfinished,
         lost=lost,
         set_aside=found.set_aside,

@@ -79,6 +79,7 @@ class Evidence:
     metrics: Mapping[str, MetricDef]
     headlines: Mapping[str, tuple[str, ...]]  # task -> metrics that its table shows, first to last
     facts: Mapping[str, Mapping[str, float]]  # task -> reference scores and sizes
+    kinds: Mapping[str, str] = field(default_factory=dict)  # task -> what it is: a game, a dataset
     unfinished: Mapping[str, int] = field(default_factory=dict)  # state -> runs left out
     lost: int = 0  # runs of which an artifact is neither in this home nor where it was made
     set_aside: int = 0  # completed runs of studies' trials that are left out

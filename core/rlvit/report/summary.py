@@ -65,7 +65,7 @@ def warnings(evidence: Evidence) -> list[str]:
     """Return what a reader must know before believing the tables."""
     found = [
         *_few_runs(evidence.arms),
-        *_gaps(evidence.arms),
+        *_gaps(evidence),
         *_broken(evidence),
         *_code(evidence.arms),
     ]
@@ -98,11 +98,15 @@ def _few_runs(arms: Sequence[Arm]) -> Iterator[str]:
         yield f"A seed was run more than once, and each run counts: {places(again)}."
 
 
-def _gaps(arms: Sequence[Arm]) -> Iterator[str]:
-    """Yield the tasks that an arm lacks and another arm under its protocol has."""
+def _gaps(evidence: Evidence) -> Iterator[str]:
+    """Yield the tasks that an arm lacks and another arm under its protocol has.
+
+    Only tasks of a kind are compared: a method for games has no run on a dataset.
+    """
     missing: dict[str, list[str]] = {}
-    for protocol in dict.fromkeys(arm.protocol for arm in arms):
-        same = [arm for arm in arms if arm.protocol == protocol]
+    alike = [(arm.protocol, evidence.kinds.get(arm.task)) for arm in evidence.arms]
+    for key in dict.fromkeys(alike):
+        same = [arm for arm, own in zip(evidence.arms, alike, strict=True) if own == key]
         tasks = dict.fromkeys(arm.task for arm in same)
         for label in dict.fromkeys(arm.label for arm in same):
             done = {arm.task for arm in same if arm.label == label}

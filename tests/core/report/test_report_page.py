@@ -239,3 +239,14 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_long_lists_are_cut() -> None:
     assert listed("abcdefgh") == "a, b, c, d, e, f and 2 more"
+
+
+def test_a_method_for_games_lacks_no_dataset() -> None:
+    arms = [game_arm("fast", "Pong", [1] * 5), game_arm("seer", "digits", [1] * 5)]
+    kinds = {"Pong": "game", "digits": "dataset"}
+    gap = "No completed run where another arm"
+    assert not [line for line in warnings(evidence(arms, kinds=kinds)) if line.startswith(gap)]
+    alike = {"Pong": "game", "digits": "game"}
+    assert [line for line in warnings(evidence(arms, kinds=alike)) if line.startswith(gap)] == [
+        f"{gap} of the protocol has one: fast on digits; seer on Pong."
+    ]
