@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,15 @@ def test_files_of_a_broken_exchange_are_known_to_the_next_report(
     assert report(measured, "--check") == 0
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Hear Ctrl-C here and in processes that are started, even where a shell took it away."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_signals_wait_until_the_files_are_in_place() -> None:
     done: list[str] = []
 
@@ -107,6 +117,7 @@ def test_signals_wait_until_the_files_are_in_place() -> None:
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_report_leaves_the_old_one_whole(program: Program, number: int) -> None:
     assert program.run().code == 0

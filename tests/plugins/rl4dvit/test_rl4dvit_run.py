@@ -78,7 +78,10 @@ def test_a_runs_artifacts_hold_what_they_should(whole_run: Any) -> None:
             *("masks.png", "kept_histogram.png", "keep_map.png", "kept_by_confidence.png"),
             "selections.npz",
         },
-        "model": {"agents.safetensors", "architecture.json", "backbone.safetensors"},
+        "model": {
+            *("agents.json", "agents.safetensors"),
+            *("architecture.json", "backbone.safetensors"),
+        },
         "predictions-5": {"predictions.npz"},
         "predictions-8": {"predictions.npz"},
     }
