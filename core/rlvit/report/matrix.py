@@ -36,7 +36,8 @@ def sheets(engine: Engine, catalog: Catalog, cells: Sequence[Cell]) -> list[Shee
     plans = [cell.plan for cell in cells if cell.plan is not None]
     order = {plan.fingerprint: place for place, plan in enumerate(plans)}
     seeds = {plan.seed for plan in plans}
-    evidence = gather(engine, catalog, method=plans[0].method.name if plans else None)
+    method = plans[0].method.name if plans else None
+    evidence = gather(engine, catalog, method=method, trials=True)  # a cell may be a trial's run
     found = []
     for (task, protocol), arms in groups(evidence).items():
         known = [_of_seeds(arm, seeds) for arm in arms if arm.fingerprint in order]

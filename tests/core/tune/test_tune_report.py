@@ -16,10 +16,13 @@ from rlvit.registry.records import StudyRecord, TrialRecord
 from rlvit.report import sections
 from rlvit.report.build import Order, build
 from rlvit.report.collect import gather
+from rlvit.report.matrix import sheets
 from rlvit.report.studies import studies_section
+from rlvit.runs.matrix import make_cells, outstanding
 from rlvit.sections import SectionFigure, SectionRequest
 from rlvit.tune import fresh, summary
 from rlvit.tune.space import Range
+from rlvit.tune.study import request_of
 from rlvit.tune.summary import Summary
 
 SPACE = {
@@ -173,3 +176,13 @@ def test_a_study_alone_still_has_its_section(lab: Lab, tmp_path: Path) -> None:
         text = (tmp_path / "report" / page).read_text()
         assert "Studies and what they cost" in text
         assert name in text
+
+
+def test_a_matrix_shows_a_cell_that_is_a_trials_run(lab: Lab) -> None:
+    name, (tried,) = lab.study(trials=1, sampler={"name": "random"})
+    record = studies.find_study(lab.store.engine, name)
+    asked = request_of(record, tried.params, record.seeds[0])
+    cells = make_cells(lab.catalog, asked, [record.task], {}, record.seeds)
+    assert [outstanding(lab.store.engine, cell)[0] for cell in cells] == ["done"]
+    (sheet,) = sheets(lab.store.engine, lab.catalog, cells)
+    assert (sheet.task, len(sheet.rows)) == (record.task, 1)
