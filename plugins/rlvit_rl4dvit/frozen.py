@@ -51,10 +51,6 @@ class FrozenAgents(FixedRule):
         alive = view.alive.sum(1).double()
         return alive * self.actor.macs_per_token + self.actor.macs_per_image
 
-    def state(self) -> dict[str, Any]:
-        """Return nothing: a run keeps the files that it was given."""
-        return {}
-
 
 def facts_of(actor: Actor) -> dict[str, Any]:
     """Return what `load` must know of an actor beside its weights, plain JSON."""

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlvit.cli.method_options import PREFIX, SLOT, RunCommand, peek, pick
+from rlvit.cli.method_options import (
+    SLOT,
+    RunCommand,
+    device_option,
+    peek,
+    pick,
+    print_every_option,
+    request_of,
+    threads_option,
+)
 from rlvit.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -18,7 +27,6 @@ if TYPE_CHECKING:
     from rlvit.registry.store import Store
     from rlvit.runs.execute import RunOutcome
     from rlvit.runs.matrix import Cell, Choice
-    from rlvit.runs.plan import Request
 
 WORDS = {
     "run": "to run",
@@ -84,16 +92,10 @@ def parse_list(option: str, text: str) -> list[str]:
 @click.option("--name", help="Of the matrix; the same command has the same.  [default: made]")
 @click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="A tag; repeatable.")
 @click.option("--note", default="", help="A note for later.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--threads", type=int, help="CPU threads.  [default: one for each processor]")
+@device_option
+@threads_option
 @click.option("--dry-run", is_flag=True, help="Show the cells and what they cost; write nothing.")
-@click.option(
-    "--print-every",
-    type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
-    help="Seconds between progress lines where there is no terminal.",
-)
+@print_every_option
 @click.pass_context
 def matrix(ctx: click.Context, /, dry_run: bool, print_every: float, **given: Any) -> int:
     """Run a method with every combination of tasks, parts and seeds that fits.
@@ -102,14 +104,15 @@ def matrix(ctx: click.Context, /, dry_run: bool, print_every: float, **given: An
     is an ordinary run; the command may be repeated: what is completed is not run again, and what
     was interrupted goes on.
     """
-    from rlvit.cli.run import parse_seeds
+    from rlvit.cli.run import parse_seeds, parse_tags
     from rlvit.runs.matrix import TAG, default_name, make_cells
 
     catalog: Catalog = ctx.meta["catalog"]
     method = catalog.method(given["plugin"])
     if given["task"] is None:
         raise UsageProblem(f"{method.name} needs a {method.task_kind}: give --{method.task_kind}.")
-    request, tasks = _request(given), parse_list(method.task_kind, given["task"])
+    request = request_of(given, note=given["note"], tags=parse_tags(given["tags"]))
+    tasks = parse_list(method.task_kind, given["task"])
     seeds = parse_seeds(given["seeds"], 0)
     cells = make_cells(catalog, request, tasks, _choices(ctx, catalog, given), seeds)
     name = given["name"] or default_name(request, tasks, cells)
@@ -118,25 +121,6 @@ def matrix(ctx: click.Context, /, dry_run: bool, print_every: float, **given: An
     if all(cell.plan is None for cell in cells):
         raise UsageProblem(f"none of the {len(cells)} cells fits.")
     return 0 if dry_run else _carry_out(ctx, catalog, cells, name, print_every)
-
-
-def _request(given: dict[str, Any]) -> Request:
-    """Return what all cells share."""
-    from rlvit.cli.run import parse_tags
-    from rlvit.runs.plan import Request
-
-    return Request(
-        plugin=given["plugin"],
-        preset=given["preset"],
-        protocol=given["protocol"],
-        values=pick(given, PREFIX),
-        note=given["note"],
-        tags=parse_tags(given["tags"]),
-        device=given["device"],
-        threads=given["threads"],
-        data_root=given.get("data_root"),
-        skip_bad_images=given.get("skip_bad_images", False),
-    )
 
 
 def _choices(

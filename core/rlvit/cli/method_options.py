@@ -13,8 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rlvit.config import OptionInfo
+    from rlvit.runs.plan import Request
     from rlvit.specs import MethodSpec
 
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
+)
+threads_option = click.option(
+    "--threads", type=int, help="CPU threads.  [default: one for each processor]"
+)
+print_every_option = click.option(
+    "--print-every",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds between progress lines where there is no terminal.",
+)
 PREFIX = "set_"  # click's name of a configuration option, so that it cannot clash with ours
 SLOT = "slot_"  # the same of a part
 
@@ -206,3 +220,25 @@ def pick(given: dict[str, Any], prefix: str) -> dict[str, Any]:
         for name, value in given.items()
         if name.startswith(prefix) and value is not None
     }
+
+
+def request_of(given: dict[str, Any], **own: Any) -> Request:
+    """Return what a command that makes runs was asked for, by the names of its options.
+
+    Args:
+        given: all options.
+        own: fields of the request that not every such command has.
+    """
+    from rlvit.runs.plan import Request
+
+    return Request(
+        plugin=given["plugin"],
+        preset=given["preset"],
+        protocol=given["protocol"],
+        values=pick(given, PREFIX),
+        device=given["device"],
+        threads=given["threads"],
+        data_root=given.get("data_root"),
+        skip_bad_images=given.get("skip_bad_images", False),
+        **own,
+    )

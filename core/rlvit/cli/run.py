@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rlvit.cli.method_options import PREFIX, SLOT, RunCommand, pick
+from rlvit.cli.method_options import (
+    SLOT,
+    RunCommand,
+    device_option,
+    pick,
+    print_every_option,
+    request_of,
+    threads_option,
+)
 from rlvit.errors import RlvitError, UsageProblem
 
 if TYPE_CHECKING:
@@ -47,18 +55,12 @@ MOST_SEEDS = 10_000
 @click.option("--name", help="A name for the run.  [default: its id]")
 @click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="A tag; repeatable.")
 @click.option("--note", default="", help="A note for later.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--threads", type=int, help="CPU threads.  [default: one for each processor]")
+@device_option
+@threads_option
 @click.option(
     "--dry-run", is_flag=True, help="Show the resolved configuration and the cost; write nothing."
 )
-@click.option(
-    "--print-every",
-    type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
-    help="Seconds between progress lines where there is no terminal.",
-)
+@print_every_option
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -71,7 +73,7 @@ def run(
     **given: Any,
 ) -> int:
     """Run a method on a task, and remember everything about it."""
-    from rlvit.runs.plan import Request, make_plan
+    from rlvit.runs.plan import make_plan
 
     if from_trial is not None:
         plans = _trial_again(ctx, from_trial, given)
@@ -81,20 +83,13 @@ def run(
     if seeds is not None and ctx.get_parameter_source("seed") is ParameterSource.COMMANDLINE:
         raise UsageProblem("give --seed or --seeds, not both.")
     catalog: Catalog = ctx.meta["catalog"]
-    request = Request(
-        plugin=given["plugin"],
+    request = request_of(
+        given,
         task=given["task"],
-        preset=given["preset"],
-        protocol=given["protocol"],
         slots=pick(given, SLOT),
-        values=pick(given, PREFIX),
         name=given["name"],
         note=given["note"],
         tags=parse_tags(given["tags"]),
-        device=given["device"],
-        threads=given["threads"],
-        data_root=given.get("data_root"),
-        skip_bad_images=given.get("skip_bad_images", False),
         trained=trained_selector(catalog, ctx.obj, given["selector_from"]),
     )
     plans = [make_plan(catalog, replace(request, seed=one)) for one in parse_seeds(seeds, seed)]
@@ -136,8 +131,7 @@ def _trial_again(ctx: click.Context, wanted: str, given: dict[str, Any]) -> list
     Raises:
         UsageProblem: there is no such trial, or an option was given that the trial decides.
     """
-    from rlvit.cli.session import load_catalog
-    from rlvit.registry.studies import StudyStore
+    from rlvit.cli.session import load_catalog, open_studies
     from rlvit.tune.fresh import replayed
 
     for name, parameter in ((p.name, p) for p in ctx.command.params if p.name):
@@ -145,12 +139,8 @@ def _trial_again(ctx: click.Context, wanted: str, given: dict[str, Any]) -> list
         if not free and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise UsageProblem(f"--from-trial decides {parameter.opts[0]}; leave one of them out.")
     ctx.meta["catalog"] = catalog = load_catalog()
-    ctx.obj.require_registry()
-    store = StudyStore(ctx.obj.registry_url)
-    try:
+    with open_studies(ctx.obj) as store:
         plans = replayed(catalog, store, wanted)
-    finally:
-        store.close()
     tags = parse_tags(given["tags"])
     return [
         replace(plan, name=given["name"], note=given["note"], tags={**plan.tags, **tags})
@@ -163,13 +153,7 @@ def _trial_again(ctx: click.Context, wanted: str, given: dict[str, Any]) -> list
 @click.option(
     "--threads", type=int, help="CPU threads; another number than before is not bit-equal."
 )
-@click.option(
-    "--print-every",
-    type=click.FloatRange(min=0),
-    default=10.0,
-    show_default=True,
-    help="Seconds between progress lines where there is no terminal.",
-)
+@print_every_option
 @click.option("--data-root", metavar="DIR", help="Where the images are now, if they were moved.")
 @click.pass_context
 def resume(

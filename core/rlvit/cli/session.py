@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from rlvit.catalog import Catalog
     from rlvit.home import Home
     from rlvit.registry.store import Store
-
-F = TypeVar("F", bound=Callable[..., Any])
+    from rlvit.registry.studies import StudyStore
 
 
 def load_catalog() -> Catalog:
@@ -47,6 +46,23 @@ def open_registry(home: Home) -> Iterator[Store]:
             click.echo(f"{run_id} is interrupted: its process is gone", err=True)
         if problem is not None:
             click.echo(problem, err=True)
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def open_studies(home: Home) -> Iterator[StudyStore]:
+    """Open the registry of a home that has one, to change or read its studies.
+
+    Raises:
+        UsageProblem: there is no registry yet.
+    """
+    from rlvit.registry.studies import StudyStore
+
+    home.require_registry()
+    store = StudyStore(home.registry_url)
+    try:
         yield store
     finally:
         store.close()

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlvit.cli.method_options import PREFIX, SLOT, RunCommand, pick
+from rlvit.cli.method_options import (
+    SLOT,
+    RunCommand,
+    device_option,
+    pick,
+    print_every_option,
+    request_of,
+    threads_option,
+)
 from rlvit.cli.tune_show import best, conclude, export, list_, say, show_, show_study
 from rlvit.errors import UsageProblem
 
@@ -57,19 +65,13 @@ def _worker_options(command: Any) -> Any:
             show_default=True,
             help="Processes on this machine; they share the threads.",
         ),
-        click.option("--threads", type=int, help="CPU threads.  [default: one for each processor]"),
+        threads_option,
         click.option(
             "--storage",
             metavar="URL",
             help="Optuna's database.  [default: runs/optuna.db, or the registry's PostgreSQL]",
         ),
-        click.option(
-            "--print-every",
-            type=click.FloatRange(min=0),
-            default=10.0,
-            show_default=True,
-            help="Seconds between progress lines where there is no terminal.",
-        ),
+        print_every_option,
     )
     for option in reversed(options):
         command = option(command)
@@ -81,7 +83,7 @@ def _worker_options(command: Any) -> Any:
 @click.option("--preset", metavar="NAME", help="Values of what is not searched.")
 @click.option("--protocol", metavar="NAME", help="How results are measured.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampler and the runs.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@device_option
 @click.option("--name", help="The study's name; a hash is added.  [default: method-task]")
 @click.option(
     "--space",
@@ -158,22 +160,9 @@ def start(ctx: click.Context, /, dry_run: bool, **given: Any) -> int:
 
 def _wanted(given: dict[str, Any]) -> Any:
     """Return what the options of `start` ask for."""
-    from rlvit.runs.plan import Request
     from rlvit.tune.study import Wanted
 
-    base = Request(
-        plugin=given["plugin"],
-        task=given["task"],
-        preset=given["preset"],
-        protocol=given["protocol"],
-        slots=pick(given, SLOT),
-        values=pick(given, PREFIX),
-        seed=given["seed"],
-        device=given["device"],
-        threads=given["threads"],
-        data_root=given.get("data_root"),
-        skip_bad_images=given.get("skip_bad_images", False),
-    )
+    base = request_of(given, task=given["task"], slots=pick(given, SLOT), seed=given["seed"])
     sampler = {"startup": given["startup_trials"], "population": given["population"]}
     pruner = {
         "startup": given["prune_startup"],
@@ -202,20 +191,15 @@ def _wanted(given: dict[str, Any]) -> Any:
 @click.pass_obj
 def resume(home: Home, /, study: str, **given: Any) -> int:
     """Go on with a study as it was asked for."""
-    from rlvit.cli.session import load_catalog
+    from rlvit.cli.session import load_catalog, open_studies
     from rlvit.registry import studies
-    from rlvit.registry.studies import StudyStore
     from rlvit.tune.study import mirror
 
-    home.require_registry()
-    store = StudyStore(home.registry_url)
-    try:
+    with open_studies(home) as store:
         name = studies.find_study(store.engine, study).name
         store.change_study(name, trials=given["trials"], stop="")
         mirror(store, home, name)
         return _work(home, load_catalog(), store, name, given)
-    finally:
-        store.close()
 
 
 def _work(home: Home, catalog: Catalog, store: StudyStore, name: str, given: dict[str, Any]) -> int:
@@ -280,16 +264,12 @@ def _work_here(
 @click.pass_obj
 def stop(home: Home, study: str, now: bool) -> None:
     """Ask the workers of a study to end, wherever they run."""
+    from rlvit.cli.session import open_studies
     from rlvit.registry import studies
-    from rlvit.registry.studies import StudyStore
 
-    home.require_registry()
-    store = StudyStore(home.registry_url)
-    try:
+    with open_studies(home) as store:
         name = studies.find_study(store.engine, study).name
         store.change_study(name, stop="now" if now else "after")
-    finally:
-        store.close()
     when = "within seconds" if now else "after the trials they are at"
     from rlvit.cli.run import program
 

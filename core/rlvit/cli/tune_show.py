@@ -164,15 +164,12 @@ def best(
 ) -> int:
     """Compare the leading trials by runs with fresh seeds; before that nothing is best."""
     from rlvit.cli.progress import make_display
-    from rlvit.cli.session import load_catalog
+    from rlvit.cli.session import load_catalog, open_studies
     from rlvit.registry import studies
-    from rlvit.registry.studies import StudyStore
     from rlvit.tune import fresh
     from rlvit.tune.study import open_study
 
-    home.require_registry()
-    store = StudyStore(home.registry_url)
-    try:
+    with open_studies(home) as store:
         record = studies.find_study(store.engine, study)
         leading = fresh.leaders(record, studies.list_trials(store.engine, record.name), top)
         if not leading:
@@ -187,8 +184,6 @@ def best(
                 say(f"{one.id}: {one.error}")
             code = max((_code(one.state) for one in done), default=0)
         standings = [fresh.standing(store.engine, record, trial) for trial in leading]
-    finally:
-        store.close()
     _show_standings(home, record, standings)
     return code
 

@@ -93,7 +93,8 @@ def groups(evidence: Evidence) -> dict[tuple[str, str], list[Arm]]:
 
 def places(evidence: Evidence) -> dict[tuple[str, str], list[Arm]]:
     """Return what `groups` does, and without arms the tasks and protocols of studies alone."""
-    return {**groups(evidence), **{key: groups(evidence).get(key, []) for key in evidence.studied}}
+    found = groups(evidence)
+    return found | {key: [] for key in evidence.studied if key not in found}
 
 
 def headline(evidence: Evidence, task: str, arms: Sequence[Arm]) -> MetricDef | None:

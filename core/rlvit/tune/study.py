@@ -165,9 +165,10 @@ def _resolved(catalog: Catalog, wanted: Wanted) -> tuple[Plan, dict[str, Range],
     config = catalog.method(wanted.base.plugin).config
     meant = accepted_names(config)
     given = {meant.get(name, name): value for name, value in wanted.base.values.items()}
-    fixed = {**given, **parse_fixed(config, wanted.fixed)}
-    for name in given.keys() & parse_fixed(config, wanted.fixed).keys():
+    held = parse_fixed(config, wanted.fixed)
+    for name in given.keys() & held.keys():
         raise UsageProblem(f"{name} is given as an option and with --fix; give one of them.")
+    fixed = {**given, **held}
     space = make_space(config, wanted.space, fixed, only=wanted.only)
     plan = make_plan(catalog, dataclasses.replace(wanted.base, values=fixed))
     return plan, space, fixed
