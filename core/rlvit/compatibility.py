@@ -8,11 +8,14 @@ from operator import eq, ge, gt, le, lt
 
 Version = tuple[int, int]
 
-API_VERSION: Version = (1, 0)  # (major, minor): minor ones add, major ones change or take away
+API_VERSION: Version = (1, 1)  # (major, minor): minor ones add, major ones change or take away
 
 # What each version changed, oldest first; docs/plugins/api.md has the same table.
 API_CHANGES: Mapping[Version, str] = {
-    (1, 0): "The first numbered version: ten registration hooks, three run events, and `RLVIT_API`."
+    (1, 0): (
+        "The first numbered version: ten registration hooks, three run events, and `RLVIT_API`."
+    ),
+    (1, 1): "New: `EvaluatorSpec.items`, the hook `rlvit_doctor` and `Diagnosis`.",
 }
 
 COMPARISONS: Mapping[str, Callable[[Version, Version], bool]] = {

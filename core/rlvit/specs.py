@@ -181,6 +181,8 @@ class EvaluatorSpec:
     summary: str
     measure: Callable[[Examination], list[Measurement]]
     headline: tuple[str, ...] = ()  # metrics that tables show if none are asked for, in order
+    # Of metrics that are means over items: the column of the table with each item's part in it.
+    items: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,12 @@ def rlvit_evaluators() -> Sequence[EvaluatorSpec]:
             summary="classifies images once each, in a fixed order, and counts what it cost",
             measure=classify,
             headline=("eval/top1", "eval/top1_task", "eval/gmacs"),
+            items={
+                "eval/top1": "correct",
+                "eval/top1_task": "correct_task",
+                "eval/nll": "nll",
+                "eval/gmacs": "macs",
+            },
         ),
     ]
 

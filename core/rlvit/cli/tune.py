@@ -125,6 +125,13 @@ def _worker_options(command: Any) -> Any:
     "--prune-startup", type=click.IntRange(min=0), help="Finished trials before that.  [default: 5]"
 )
 @click.option(
+    "--prune-over",
+    type=click.Choice(("seeds", "images")),
+    default="seeds",
+    show_default=True,
+    help="What wilcoxon pairs with those of the best trial.",
+)
+@click.option(
     "--seeds-per-trial",
     type=click.IntRange(min=1, max=1000),
     default=1,
@@ -169,6 +176,8 @@ def _wanted(given: dict[str, Any]) -> Any:
         "start": given["prune_from"],
         "on": list(given["prune_on"]),
     }
+    if given["prune_over"] == "images":
+        pruner["over"] = "images"
     return Wanted(
         base=base,
         space=given["space"],

@@ -193,12 +193,16 @@ def _pruner(
 ) -> dict[str, Any]:
     """Return a pruner's settings with the metrics it looks at; raises UsageProblem."""
     name, asked = given["name"], list(given.get("on") or ())
-    if name == "none":
+    if name == "none" and "over" not in given:
         return {"name": name}
     if name != "dominated" and len(aims) > 1:
         raise UsageProblem(
             f"--pruner {name} has one objective; with several take --pruner dominated."
         )
+    if "over" in given and name != "wilcoxon":
+        raise UsageProblem("--prune-over images belongs to --pruner wilcoxon.")
+    if "over" in given:
+        return _over_images(plan, next(iter(aims)), seeds)
     if name == "wilcoxon":
         if seeds < 5:
             raise UsageProblem(
@@ -213,6 +217,23 @@ def _pruner(
     if len(on) != len(aims):
         raise UsageProblem(f"--prune-on: expected {len(aims)}, one for each objective in order.")
     return {**given, "on": on}
+
+
+def _over_images(plan: Plan, metric: str, seeds: int) -> dict[str, Any]:
+    """Return the settings of Wilcoxon's test over images; raises UsageProblem."""
+    column = plan.evaluator.items.get(metric)
+    if column is None:
+        known = ", ".join(plan.evaluator.items) or "nothing"
+        raise UsageProblem(
+            f"--prune-over images: the evaluator {plan.evaluator.name} measures {known} item by "
+            f"item, not {metric}."
+        )
+    if seeds < 2:
+        raise UsageProblem(
+            "--prune-over images decides between the runs of a trial; give --seeds-per-trial 2 or "
+            "more."
+        )
+    return {"name": "wilcoxon", "over": "images", "column": column}
 
 
 def _foretells(plan: Plan, metric: str) -> str:

@@ -12,14 +12,14 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from rlvit.errors import UsageProblem
+from rlvit.errors import RlvitError, UsageProblem
 from rlvit.registry import queries, studies
 from rlvit.registry.records import TrialRecord
 from rlvit.registry.studies import OPEN
 from rlvit.runs import execute, provenance
 from rlvit.runs.display import Display
 from rlvit.runs.plan import Plan, make_plan
-from rlvit.tune import objectives, pruning
+from rlvit.tune import images, objectives, pruning
 from rlvit.tune.study import OpenStudy, is_abandoned, mirror
 
 STATES = {
@@ -248,25 +248,37 @@ class Worker:
             if state == "failed":
                 return _Verdict("failed", reason=error or "its run failed"), None
             done.append(run_id)
-            if self._worse(asked, position, run_id):
-                return _Verdict("pruned", reason=f"worse on {len(done)} seeds"), None
+            if worse := self._worse(asked, done):
+                return _Verdict("pruned", reason=worse), None
         values = objectives.values_of(self._store.engine, done, aims)
         problem_found = objectives.problem_with(values)
         if problem_found:
             return _Verdict("failed", reason=problem_found), None
         return _Verdict("completed", values), None
 
-    def _worse(self, asked: optuna.Trial, position: int, run_id: str) -> bool:
-        """Return whether Wilcoxon's test over seeds gives a trial up before its last seed."""
+    def _worse(self, asked: optuna.Trial, done: list[str]) -> str:
+        """Return why Wilcoxon's test gives a trial up before its last seed, "" if it does not."""
         record = self._opened.record
         if record.pruner["name"] != "wilcoxon":
-            return False
+            return ""
+        early = len(done) < len(record.seeds)
+        if "column" in record.pruner:
+            return self._worse_by_items(done) if early else ""
         (metric,) = record.objectives
-        value = objectives.value_of(self._store.engine, run_id, metric)
+        value = objectives.value_of(self._store.engine, done[-1], metric)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            asked.report(value, position)
-            return position + 1 < len(record.seeds) and asked.should_prune()
+            asked.report(value, len(done) - 1)
+            return f"worse on {len(done)} seeds" if early and asked.should_prune() else ""
+
+    def _worse_by_items(self, done: list[str]) -> str:
+        """Return why the test over items gives a trial up, "" if it does not or cannot judge."""
+        try:
+            best = images.worse_by_items(self._opened, done)
+        except RlvitError as problem:
+            self._say(f"it is not compared image by image: {problem}")
+            return ""
+        return "" if best is None else f"worse than trial {best}, image by image"
 
     def _run(
         self, trial: TrialRecord, seed: int, plan: Plan, watcher: pruning.Watcher

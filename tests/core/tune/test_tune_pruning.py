@@ -9,6 +9,7 @@ from rlvit.contracts import LoggedRow
 from rlvit.errors import UsageProblem
 from rlvit.registry import queries, studies
 from rlvit.runs.context import StopFlag
+from rlvit.tune.images import is_worse
 from rlvit.tune.objectives import dominates, pareto
 from rlvit.tune.pruning import (
     DominatedRule,
@@ -171,3 +172,34 @@ def test_a_watcher_that_fails_leaves_the_run_alone(lab: Lab) -> None:
     watcher([row(2, a=1.0)], stop)
     assert not stop
     assert lab.said[-1] == "trial 0 is no longer watched: broken"
+
+
+def test_paired_items_are_worse_by_a_signed_rank_test() -> None:
+    # All of 5 differences are losses: p = 1 / 2^5 = 0.031; of 3: p = 1 / 8 = 0.125.
+    assert is_worse([1, 2, 3, 4, 5], [2, 4, 6, 8, 10], "max")
+    assert not is_worse([1, 2, 3, 4, 5], [2, 4, 6, 8, 10], "min")
+    assert not is_worse([1, 2, 3], [2, 4, 6], "max")
+    assert is_worse([1, 2, 3], [2, 4, 6], "max", p_value=0.13)
+    # Gains -4, -3, -2, +1 have ranks 4, 3, 2 and 1: the sum of the gains' ranks is 1, and of the 16
+    # signs two have so small a one: p = 2 / 16 = 0.125.
+    assert not is_worse([0, 0, 0, 1], [4, 3, 2, 0], "max", p_value=0.12)
+    assert is_worse([0, 0, 0, 1], [4, 3, 2, 0], "max", p_value=0.13)
+    # A mean that is no worse is never given up, nor is what does not differ or cannot be compared.
+    assert not is_worse([1, 1, 1, 1, 1, 9], [2, 2, 2, 2, 2, 2], "max")
+    assert not is_worse([1, 1, 1], [1, 1, 1], "max")
+    assert not is_worse([1, float("nan"), 1], [2, 2, 2], "max")
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"pruner": {"name": "median", "over": "images"}}, "belongs to --pruner wilcoxon"),
+        ({"pruner": {"name": "none", "over": "images"}}, "belongs to --pruner wilcoxon"),
+        ({"pruner": {"name": "wilcoxon", "over": "images"}}, "item by item, not toy/score"),
+    ],
+)
+def test_what_cannot_be_compared_item_by_item_is_refused(
+    lab: Lab, changed: dict[str, object], says: str
+) -> None:
+    with pytest.raises(UsageProblem, match=says):
+        lab.prepare(seeds_per_trial=2, **changed)

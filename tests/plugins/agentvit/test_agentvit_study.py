@@ -62,3 +62,40 @@ def test_a_study_of_accuracy_and_cost(tiny_agent: Any, tmp_path: Path, store: St
     again = execute.start(catalog, home, plan, tiny_agent.tiny.Rehearsal())
     stories = [tiny_agent.outcome_of(tmp_path, run) for run in (trials[0].runs[0], again.id)]
     assert stories[0] == stories[1]
+
+
+def test_a_trial_that_is_worse_image_by_image_gets_no_further_seed(
+    tiny_agent: Any, tmp_path: Path, store: StudyStore
+) -> None:
+    home, catalog = Home.locate(tmp_path), tiny_agent.tiny.make_catalog()
+    base = Request(
+        plugin="agentvit",
+        task="digits",
+        preset="quick",
+        protocol="tiny",
+        values=tiny_agent.VALUES | {"epochs": 2, "patch_size": 2, "compare_masks": False},
+        device="cpu",
+        threads=1,
+        data_root=str(tmp_path),
+    )
+    wanted = Wanted(
+        base=base,
+        space=("lr=0.0000001,0.003",),
+        only=True,
+        objectives=("eval/nll",),
+        sampler={"name": "grid"},
+        pruner={"name": "wilcoxon", "over": "images"},
+        seeds_per_trial=2,
+        trials=2,
+    )
+    said: list[str] = []
+    record = prepare(catalog, home, store, wanted, said.append)
+    assert record.pruner == {"name": "wilcoxon", "over": "images", "column": "nll"}
+    opened = open_study(catalog, home, store, record.name)
+    assert Worker(opened, said.append, tiny_agent.tiny.Rehearsal).work() == "done"
+    first, second = studies.list_trials(store.engine, record.name)
+    assert first.params == {"lr": 0.003}, "the order of the grid changed: take another seed"
+    assert (first.state, len(first.runs)) == ("completed", 2)
+    assert (second.state, len(second.runs)) == ("pruned", 1)
+    assert second.reason == "worse than trial 0, image by image"
+    assert not any("not compared" in line for line in said)
