@@ -96,6 +96,11 @@ class Bars:
         """Begin to show a stage."""
         return _StageBar(self._progress, name, total, unit)
 
+    def remove(self, stage: StageProgress) -> None:
+        """Take a stage's bar away."""
+        if isinstance(stage, _StageBar):
+            stage.remove()
+
     def say(self, text: str) -> None:
         """Print a message above the bars."""
         self._progress.console.print(text, markup=False, highlight=False)
@@ -114,6 +119,10 @@ class _StageBar:
         self._rate = _Rate(total)
         self._task = progress.add_task(name, total=total, figures="")
         self._at = 0.0
+
+    def remove(self) -> None:
+        """Take the bar away."""
+        self._progress.remove_task(self._task)
 
     def update(self, done: int, **shown: float) -> None:
         now = time.monotonic()

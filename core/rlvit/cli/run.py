@@ -18,6 +18,7 @@ from rlvit.cli.method_options import (
     request_of,
     threads_option,
 )
+from rlvit.cli.seeds import GROUP, conclude, side_by_side, summary
 from rlvit.errors import RlvitError, UsageProblem
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ MOST_SEEDS = 10_000
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="The run's random seed.")
 @click.option("--seeds", metavar="LIST", help="Several seeds, one run each: 0-4 or 0,2,7.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="How many of the seeds run at once; they share the threads.  [default: one a thread]",
+)
 @click.option("--name", help="A name for the run.  [default: its id]")
 @click.option("--tag", "tags", multiple=True, metavar="KEY[=VALUE]", help="A tag; repeatable.")
 @click.option("--note", default="", help="A note for later.")
@@ -67,17 +73,19 @@ def run(
     /,
     seed: int,
     seeds: str | None,
+    jobs: int | None,
     dry_run: bool,
     print_every: float,
     from_trial: str | None,
     **given: Any,
 ) -> int:
     """Run a method on a task, and remember everything about it."""
-    from rlvit.runs.plan import make_plan
+    from rlvit.runs.plan import make_plan, token
 
     if from_trial is not None:
         plans = _trial_again(ctx, from_trial, given)
-        return _start(ctx, plans, None, print_every, chosen=True, dry_run=dry_run)
+        _announce(plans[0], None, chosen=True, dry_run=dry_run)
+        return 0 if dry_run else _one_by_one(ctx, plans, print_every)
     if given["plugin"] is None:
         raise click.MissingParameter(ctx=ctx, param_hint="'--plugin'", param_type="option")
     if seeds is not None and ctx.get_parameter_source("seed") is ParameterSource.COMMANDLINE:
@@ -92,10 +100,22 @@ def run(
         tags=parse_tags(given["tags"]),
         trained=trained_selector(catalog, ctx.obj, given["selector_from"]),
     )
-    plans = [make_plan(catalog, replace(request, seed=one)) for one in parse_seeds(seeds, seed)]
+    numbers = parse_seeds(seeds, seed)
+    if len(numbers) > 1:
+        group = given["name"] or f"{request.plugin}-{token()}"
+        request = replace(request, tags={**request.tags, GROUP: group})
+    plans = [make_plan(catalog, replace(request, seed=one)) for one in numbers]
+    at_once = min(jobs or plans[0].threads, len(plans))
     chosen = given["preset"] is not None
     other = None if chosen else _other_plan(catalog, request, plans[0])
-    return _start(ctx, plans, other, print_every, chosen=chosen, dry_run=dry_run)
+    _announce(plans[0], other, chosen=chosen, dry_run=dry_run)
+    if dry_run:
+        return 0
+    if at_once == 1:
+        return _one_by_one(ctx, plans, print_every)
+    taken = given["selector_from"]
+    ended = side_by_side(ctx.obj, request, numbers, at_once, print_every, taken)
+    return conclude(ended, numbers, group, program(ctx.obj))
 
 
 def trained_selector(catalog: Catalog, home: Home, run: str | None) -> TrainedSelector | None:
@@ -109,20 +129,29 @@ def trained_selector(catalog: Catalog, home: Home, run: str | None) -> TrainedSe
         return find_trained(catalog, store, home, run)
 
 
-def _start(
-    ctx: click.Context,
-    plans: list[Plan],
-    other: Plan | None,
-    print_every: float,
-    *,
-    chosen: bool,
-    dry_run: bool,
-) -> int:
-    """Announce runs and carry them out, one after another; return the exit code."""
-    _announce(plans[0], other, chosen=chosen, dry_run=dry_run)
-    if dry_run:
-        return 0
-    return max(_run_one(ctx, ctx.meta["catalog"], plan, print_every) for plan in plans)
+def _one_by_one(ctx: click.Context, plans: list[Plan], print_every: float) -> int:
+    """Carry out runs, one after another, and show what they measured; return the exit code."""
+    from rlvit.cli.progress import make_display
+    from rlvit.cli.tables import show
+    from rlvit.runs import execute
+
+    outcomes, code = [], 0
+    for plan in plans:
+        outcome = execute.start(ctx.meta["catalog"], ctx.obj, plan, make_display(print_every))
+        outcomes.append(outcome)
+        try:
+            code = max(code, _conclude(ctx, outcome))
+        except RlvitError as problem:
+            if len(plans) == 1:
+                raise
+            click.echo(f"Error: {problem}", err=True)
+            code = 1
+        if outcome.state == "interrupted":
+            raise click.Abort
+    rows = summary([outcome for outcome in outcomes if outcome.state == "completed"])
+    if rows:
+        show(rows, "table")
+    return code
 
 
 def _trial_again(ctx: click.Context, wanted: str, given: dict[str, Any]) -> list[Plan]:
@@ -263,17 +292,6 @@ def _show_plan(plan: Plan, stages: list[tuple[str, str, str]]) -> None:
     click.echo("expected cost")
     for stage, amount, duration in stages:
         click.echo(f"  {stage:<10} {amount:<32} {duration}")
-
-
-def _run_one(ctx: click.Context, catalog: Catalog, plan: Plan, print_every: float) -> int:
-    from rlvit.cli.progress import make_display
-    from rlvit.runs import execute
-
-    outcome = execute.start(catalog, ctx.obj, plan, make_display(print_every))
-    code = _conclude(ctx, outcome)
-    if outcome.state == "interrupted":
-        raise click.Abort
-    return code
 
 
 def _conclude(ctx: click.Context, outcome: RunOutcome) -> int:

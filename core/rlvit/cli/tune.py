@@ -233,7 +233,8 @@ def _jobs(home: Home, store: StudyStore, name: str, given: dict[str, Any]) -> li
 
     from rlvit.registry import studies
     from rlvit.runs.plan import resolve_threads
-    from rlvit.tune.pool import Job, share
+    from rlvit.runs.together import share
+    from rlvit.tune.pool import Job
 
     record = studies.find_study(store.engine, name)
     threads = resolve_threads(given["threads"] or record.request["threads"])

@@ -111,8 +111,12 @@ class Plan:
 
     def new_id(self) -> str:
         """Return an id for a run of this plan: readable, and unique by 40 random bits."""
-        short = "".join(secrets.choice(ALPHABET) for _ in range(8))
-        return f"{self.method.name}-{self.task.name}-s{self.seed}-{short}".lower()
+        return f"{self.method.name}-{self.task.name}-s{self.seed}-{token()}".lower()
+
+
+def token() -> str:
+    """Return a short word that is unique by 40 random bits."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
 def make_plan(catalog: Catalog, request: Request) -> Plan:

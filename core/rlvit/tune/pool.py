@@ -7,13 +7,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from rlvit.errors import RlvitError
 from rlvit.home import Home
+from rlvit.runs.together import passing_on
 
 LOOK_SECONDS = 0.2  # between looks at the workers
 CODES = {"done": 0, "stopped": 0, "interrupted": 130}
@@ -32,11 +31,6 @@ class Job:
     data_root: str | None
 
 
-def share(threads: int, workers: int) -> int:
-    """Return the threads of each of several workers: two processes on one core slow each other."""
-    return max(1, threads // workers)
-
-
 def run_pool(jobs: list[Job], say: Callable[[str], None]) -> int:
     """Let workers do jobs, and return 0, or the exit code of the first that did not end well.
 
@@ -44,7 +38,7 @@ def run_pool(jobs: list[Job], say: Callable[[str], None]) -> int:
     """
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=enter, args=(job,)) for job in jobs]
-    with _passing_on(workers):
+    with passing_on(lambda: [one for one in workers if one.pid is not None]):
         for worker in workers:
             worker.start()
         said: set[int] = set()
@@ -60,23 +54,6 @@ def run_pool(jobs: list[Job], say: Callable[[str], None]) -> int:
     if all(code < 0 for code in codes):
         return 1
     return next((code for code in codes if code > 0), 0)
-
-
-@contextmanager
-def _passing_on(workers: list[Any]) -> Iterator[None]:
-    """Pass Ctrl-C and SIGTERM on to the workers, which are in process groups of their own."""
-
-    def heard(number: int, _: object) -> None:
-        for worker in workers:
-            if worker.pid is not None and worker.is_alive():
-                os.kill(worker.pid, number)
-
-    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def enter(job: Job) -> None:
