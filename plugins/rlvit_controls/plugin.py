@@ -29,6 +29,13 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
             "Uniform",
         ),
         _spec(
+            "pixel-variance",
+            "the patches whose pixels vary most",
+            "no paper: the simplest guess at where something is to be seen",
+            "PixelVariance",
+            frozenset({"images"}),
+        ),
+        _spec(
             "cls-attention",
             "the patches that the class token attends to most in the layer before",
             "Liang et al. 2022, EViT, section 3, without the fusion of dropped tokens",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rlvit.contracts import Selection, SelectorView
 from rlvit.nn.compute import class_attention_macs, received_macs
-from rlvit.nn.selection import FixedRule, keep_largest, kept_counts
+from rlvit.nn.selection import FixedRule, keep_largest, kept_counts, patches_of
 
 
 class All(FixedRule):
@@ -63,6 +63,23 @@ class Uniform(FixedRule):
             return (2 * count * position + total - 1) // (2 * total)
 
         return Selection(view.alive & (before(position + 1) > before(position)))
+
+
+class PixelVariance(FixedRule):
+    """Keeps the round(rate * alive) patches whose pixels vary most.
+
+    The variance is that over a patch's pixels, the mean over channels: what a flat background lacks
+    and any texture or edge has, learnt or not.
+    """
+
+    def select(self, view: SelectorView) -> Selection:
+        """Choose patches by `view.data["images"]` [B, C, H, W]; of equals, the first."""
+        patches = patches_of(view.data["images"].float(), view.grid)  # [B, N, C, P, P]
+        return keep_largest(view, patches.var((-1, -2), correction=0).mean(-1))
+
+    def macs(self, view: SelectorView) -> Tensor:
+        """Return a multiply-add for each value of the living patches, its square [B] int64."""
+        return view.alive.sum(1) * int(self.backbone.shape.patch_values)
 
 
 class ClassAttention(FixedRule):

@@ -139,6 +139,8 @@ class RainbowAgent:
                 residual=config.residual,
                 noise=config.noise,
                 generator=generator,
+                pooling=config.pooling,
+                padding=config.padding,
             ).to(device)
 
         self.config, self.device, self.generator = config, device, generator

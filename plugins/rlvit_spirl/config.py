@@ -15,12 +15,10 @@ from pydantic import model_validator
 from rlvit.config import MethodConfig, Search, setting
 from rlvit.errors import UsageProblem
 from rlvit.specs import Parts, Preset, TaskSpec
+from rlvit_spirl.mae_config import MaeConfig
+from rlvit_spirl.rainbow_config import NETWORK, RainbowConfig
 
-FRAMES = "Frames and MAE pre-training"
 SELECT = "Patch selection"
-LEARN = "Learning (data-efficient Rainbow)"
-NETWORK = "Network"
-KEEPING = "Book-keeping"
 
 # Share of the patches that is kept at most (Table 13, "Maximal Ratio").
 SALIENT = "mae-salient"  # the selector that finds a keep ratio by itself
@@ -30,85 +28,10 @@ KEEP_RATIO: Mapping[str, float] = {
     "Seaquest": 0.20,
     "BattleZone": 0.30,
 }
-# Frames of a random policy for pre-training (Table 6); 50,000 where the paper has no value.
-FRAMES_BY_GAME: Mapping[str, int] = {"Frostbite": 5_000}
-FRAMES_ELSEWHERE = 50_000
 
 
-class SpirlConfig(MethodConfig):
+class SpirlConfig(RainbowConfig, MaeConfig):
     """All that decides a SPIRL run but its game, protocol and seed."""
-
-    frames: int | None = setting(
-        None,
-        help="Frames of a random policy to pre-train on.",
-        unit="frames",
-        source="Table 6: Frostbite 5,000, others 50,000",
-        group=FRAMES,
-        ge=64,
-    )
-    first_lives_only: bool = setting(
-        True,
-        help="Start a new game after each lost life while recording frames.",
-        unit="-",
-        source="code; the text does not say",
-        group=FRAMES,
-    )
-    epochs: int = setting(
-        50, help="Passes over the frames.", unit="epochs", source="Table 5", group=FRAMES, ge=1
-    )
-    warmup_epochs: int = setting(
-        5,
-        help="Epochs over which the step size rises linearly; then half a cosine to 0.",
-        unit="epochs",
-        source="Table 5",
-        group=FRAMES,
-        ge=0,
-    )
-    mae_batch_size: int = setting(
-        64, help="Frames a batch.", unit="frames", source="Table 5", group=FRAMES, ge=1
-    )
-    mae_base_lr: float = setting(
-        1e-3,
-        help="Step size for 256 frames a batch; scaled by batch size / 256.",
-        unit="-",
-        source="Table 5",
-        group=FRAMES,
-        gt=0,
-    )
-    mae_weight_decay: float = setting(
-        0.05,
-        help="AdamW's decay of matrices and tokens, not of biases and norms.",
-        unit="-",
-        source="Table 5; which parameters: code",
-        group=FRAMES,
-        ge=0,
-    )
-    mae_beta2: float = setting(
-        0.95,
-        help="AdamW's second momentum; the first is 0.9.",
-        unit="-",
-        source="Table 5",
-        group=FRAMES,
-        ge=0,
-        lt=1,
-    )
-    sampling: Literal["shuffle", "replacement"] = setting(
-        "shuffle",
-        help="How an epoch draws frames.",
-        unit="-",
-        source="appendix A.2 (the code draws with replacement)",
-        group=FRAMES,
-    )
-    share_mae: bool = setting(
-        True,
-        help="All seeds of a game use one MAE; otherwise each seed trains its own.",
-        unit="-",
-        source="code",
-        group=FRAMES,
-    )
-    mae_seed: int = setting(
-        0, help="Seed of a shared MAE.", unit="-", source="rlvit", group=FRAMES, ge=0
-    )
 
     angle: float = setting(
         45.0,
@@ -128,6 +51,13 @@ class SpirlConfig(MethodConfig):
         gt=0,
         le=1,
         search=Search(choices=(0.15, 0.2, 0.25, 0.35, 0.5)),
+    )
+    k: Literal["dynamic", "fixed"] = setting(
+        "dynamic",
+        help="How many patches are kept: what the Lorenz curve says, up to the cap, or the cap.",
+        unit="-",
+        source="section 4.2; fixed: Table 3, K = P^2 x ratio",
+        group=SELECT,
     )
     ratio_frames: int = setting(
         1_000,
@@ -153,132 +83,6 @@ class SpirlConfig(MethodConfig):
         bookkeeping=True,
         ge=1,
     )
-
-    steps: int = setting(
-        100_000,
-        help="Steps in the game.",
-        unit="agent steps",
-        source="section 5",
-        group=LEARN,
-        ge=1,
-    )
-    random_steps: int = setting(
-        1_600,
-        help="Steps at the start with random actions.",
-        unit="agent steps",
-        source="Table 10",
-        group=LEARN,
-        ge=0,
-    )
-    learn_start: int = setting(
-        1_600,
-        help="Steps before the first update.",
-        unit="agent steps",
-        source="Table 10",
-        group=LEARN,
-        ge=0,
-    )
-    steps_per_update: int = setting(
-        1,
-        help="Steps between updates (4 in the paper's 400K regime).",
-        unit="agent steps",
-        source="Table 10",
-        group=LEARN,
-        ge=1,
-    )
-    batch_size: int = setting(
-        32, help="Transitions an update.", unit="transitions", source="code", group=LEARN, ge=1
-    )
-    lr: float = setting(
-        1e-4,
-        help="Adam's step size.",
-        unit="-",
-        source="Table 10",
-        group=LEARN,
-        gt=0,
-        search=Search(2e-5, 5e-4, log=True),
-    )
-    adam_eps: float = setting(
-        1.5e-4,
-        help="Adam's epsilon.",
-        unit="-",
-        source="Hessel et al. 2018, Table 1",
-        group=LEARN,
-        gt=0,
-    )
-    grad_clip: float = setting(
-        10.0, help="Largest gradient norm.", unit="-", source="code", group=LEARN, gt=0
-    )
-    gamma: float = setting(
-        0.99,
-        help="Discount a step.",
-        unit="-",
-        source="Hessel et al. 2018, Table 1",
-        group=LEARN,
-        gt=0,
-        le=1,
-        search=Search(choices=(0.97, 0.99, 0.995)),
-    )
-    n_step: int = setting(
-        20,
-        help="Length of returns.",
-        unit="agent steps",
-        source="Table 10",
-        group=LEARN,
-        ge=1,
-        search=Search(choices=(3, 10, 20)),
-    )
-    atoms: int = setting(
-        51,
-        help="Atoms of the return distribution.",
-        unit="atoms",
-        source="Hessel et al. 2018, Table 1",
-        group=LEARN,
-        ge=2,
-    )
-    v_max: float = setting(
-        10.0,
-        help="The atoms span minus to plus this.",
-        unit="discounted reward",
-        source="Hessel et al. 2018, Table 1",
-        group=LEARN,
-        gt=0,
-    )
-    target_every: int = setting(
-        2_000,
-        help="Updates between copies to the target network.",
-        unit="updates",
-        source="code",
-        group=LEARN,
-        ge=1,
-    )
-    priority_exponent: float = setting(
-        0.5,
-        help="Alpha of prioritised replay.",
-        unit="-",
-        source="Hessel et al. 2018, Table 1",
-        group=LEARN,
-        ge=0,
-        le=1,
-        search=Search(0.3, 0.8),
-    )
-    importance_exponent: float = setting(
-        0.4,
-        help="Beta of prioritised replay at the first update; rises linearly to 1 at the end.",
-        unit="-",
-        source="Hessel et al. 2018, Table 1; Table 10",
-        group=LEARN,
-        ge=0,
-        le=1,
-    )
-    acting_noise: Literal["update", "step"] = setting(
-        "update",
-        help="Act under the last update's noise, or draw new noise each step.",
-        unit="-",
-        source="code",
-        group=LEARN,
-    )
-
     dim: int = setting(
         32,
         help="Width of the attention block.",
@@ -297,82 +101,32 @@ class SpirlConfig(MethodConfig):
         source="Table 13 (the code has them)",
         group=NETWORK,
     )
-    hidden: int = setting(
-        256, help="Width of the head.", unit="features", source="Table 10", group=NETWORK, ge=1
-    )
-    noise: float = setting(
-        0.5,
-        help="Initial scale of the noisy layers.",
+    pooling: Literal["cls", "average"] = setting(
+        "cls",
+        help="What stands for a frame: the class token, or the average of its patches.",
         unit="-",
-        source="Hessel et al. 2018, Table 1; code",
+        source="Table 13; average: Table 15",
         group=NETWORK,
-        ge=0,
     )
-
-    checkpoint_every: int = setting(
-        10_000,
-        help="Steps between checkpoints while playing.",
-        unit="agent steps",
-        source="rlvit",
-        group=KEEPING,
-        bookkeeping=True,
-        ge=1,
-    )
-    mae_checkpoint_every: int = setting(
-        2_000,
-        help="Iterations between checkpoints of the pre-training.",
-        unit="iterations",
-        source="rlvit",
-        group=KEEPING,
-        bookkeeping=True,
-        ge=1,
-    )
-    log_every: int = setting(
-        100,
-        help="Steps (or iterations) between logged rows.",
-        unit="agent steps",
-        source="rlvit",
-        group=KEEPING,
-        bookkeeping=True,
-        ge=1,
+    padding: Literal["zero", "token", "masked"] = setting(
+        "zero",
+        help="What a frame with fewer patches than the cap is filled up with: zeros that are "
+        "attended to, a trainable token, or zeros that are not.",
+        unit="-",
+        source="section 5.1; token, masked: Table 14",
+        group=NETWORK,
     )
 
     @model_validator(mode="after")
-    def _agree(self) -> SpirlConfig:
-        """Refuse values that contradict each other."""
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"--warmup-epochs {self.warmup_epochs} is not less than --epochs {self.epochs}"
-            )
+    def _whole_heads(self) -> SpirlConfig:
+        """Refuse heads that do not divide the width."""
         if self.dim % self.heads:
             raise ValueError(f"--dim {self.dim} is no multiple of --heads {self.heads}")
-        if self.random_steps > self.steps:
-            raise ValueError(
-                f"--random-steps {self.random_steps} is more than --steps {self.steps}"
-            )
-        if self.learn_start < self.n_step + 1:
-            raise ValueError(
-                f"--learn-start {self.learn_start} leaves nothing to sample: "
-                f"it must exceed --n-step {self.n_step}"
-            )
-        if self.learn_start >= self.steps:
-            raise ValueError(
-                f"--learn-start {self.learn_start} is not less than --steps {self.steps}: "
-                "nothing would be learnt"
-            )
         return self
-
-    def frames_of(self, game: str) -> int:
-        """Return the number of pre-training frames for a game."""
-        return self.frames or FRAMES_BY_GAME.get(game, FRAMES_ELSEWHERE)
 
     def ratio_of(self, game: str) -> float | None:
         """Return the keep ratio of a game, None where it has to be found from frames."""
         return self.keep_ratio or KEEP_RATIO.get(game)
-
-    def iterations(self, game: str) -> int:
-        """Return the number of MAE training iterations; an incomplete batch is dropped."""
-        return self.epochs * (self.frames_of(game) // self.mae_batch_size)
 
 
 def adapt(config: MethodConfig, task: TaskSpec, parts: Parts) -> SpirlConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,22 +13,37 @@ from rlvit.rl.noisy import NoisyLinear
 EMBEDDING = 64  # features of a patch embedding (Table 4)
 STACK = 4  # frames (Table 9)
 LAYER_NORM_EPS = 1e-6
+Pooling = Literal["cls", "average"]
+Padding = Literal["zero", "token", "masked"]
 ENCODER_GRADIENT = 2**-0.5  # gradient from the head into the attention block (published code)
 
 
 class PatchAttention(nn.Module):
-    """Summarises the patches of one frame by a class token (section 4.3, Table 13).
+    """Summarises the patches of a frame (section 4.3, Table 13): a pre-norm block, then pooling.
 
-    One pre-norm block. Only the class token is read, so only its query is computed; keys and
-    values are formed for all tokens. Padded patches are zero rows and are attended to, as in the
-    published code (Table 14, "zero-padding").
+    Pooled by the class token only its query is computed; keys and values are formed for all tokens.
+    Pooled by the average (Table 15) there is no class token, and every token is a query. A frame's
+    missing patches are zero rows (Table 14): attended to as they are ("zero"), replaced by a
+    trainable one ("token"), or left out after the softmax, whose weights are not raised to make up
+    for it ("masked": "zeros to replace the softmaxed attention score", appendix C.1).
     """
 
-    def __init__(self, dim: int, heads: int, *, residual: bool, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        *,
+        residual: bool,
+        generator: torch.Generator,
+        pooling: Pooling = "cls",
+        padding: Padding = "zero",
+    ) -> None:
         super().__init__()
         self.heads, self.residual = heads, residual
+        self.pooling, self.padding = pooling, padding
         self.project = nn.Linear(EMBEDDING, dim)
-        self.cls_token = nn.Parameter(torch.zeros(dim))
+        if pooling == "cls":
+            self.cls_token = nn.Parameter(torch.zeros(dim))
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.qkv = nn.Linear(dim, 3 * dim)
         self.attended = nn.Linear(dim, dim)
@@ -37,31 +54,60 @@ class PatchAttention(nn.Module):
         # parameters, which our count is compared with.
         self.unused_norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self._initialise(generator)
+        if padding == "token":
+            self.pad_token = nn.Parameter(0.02 * torch.randn(EMBEDDING, generator=generator))
 
     def _initialise(self, generator: torch.Generator) -> None:
         """Xavier-uniform matrices, zero biases, class token N(0, 0.02) (published code)."""
-        nn.init.normal_(self.cls_token, std=0.02, generator=generator)
+        if self.pooling == "cls":
+            nn.init.normal_(self.cls_token, std=0.02, generator=generator)
         for module in (self.project, self.qkv, self.attended, self.fc1, self.fc2):
             nn.init.xavier_uniform_(module.weight, generator=generator)
             nn.init.zeros_(module.bias)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Summarise frames of patches [F, L, 64] as [F, dim]."""
-        frames, _, _ = patches.shape
+        missing = None if self.padding == "zero" else (patches == 0).all(dim=-1)  # [F, L]
+        if self.padding == "token":
+            patches = torch.where(missing[..., None], self.pad_token, patches)
         tokens = self.project(patches)  # [F, L, dim]
-        cls = self.cls_token.expand(frames, 1, -1)  # [F, 1, dim]
-        tokens = self.norm1(torch.cat([cls, tokens], dim=1))  # [F, 1 + L, dim]
-        dim = tokens.shape[-1]
-        query = functional.linear(tokens[:, :1], self.qkv.weight[:dim], self.qkv.bias[:dim])
-        keys_values = functional.linear(tokens, self.qkv.weight[dim:], self.qkv.bias[dim:])
-        keys, values = keys_values.chunk(2, dim=-1)
-        mixed = functional.scaled_dot_product_attention(
-            self._split(query), self._split(keys), self._split(values)
-        )  # [F, heads, 1, dim / heads]
-        x = self.attended(mixed.transpose(1, 2).reshape(frames, dim))  # [F, dim]
-        x = x + cls[:, 0] if self.residual else x
+        if self.pooling == "cls":
+            cls = self.cls_token.expand(len(tokens), 1, -1)  # [F, 1, dim]
+            tokens = torch.cat([cls, tokens], dim=1)  # [F, 1 + L, dim]
+        read = tokens[:, :1] if self.pooling == "cls" else tokens  # [F, Q, dim]
+        x = self._attend(tokens, read.shape[1], missing)  # [F, Q, dim]
+        x = x + read if self.residual else x
         out = self.fc2(functional.gelu(self.fc1(self.norm2(x))))
-        return x + out if self.residual else torch.as_tensor(out)
+        return self._pool(x + out if self.residual else out, missing)
+
+    def _attend(self, tokens: Tensor, queries: int, missing: Tensor | None) -> Tensor:
+        """Return what the first `queries` of `tokens` [F, T, dim] attend to: [F, Q, dim]."""
+        tokens = self.norm1(tokens)
+        dim = tokens.shape[-1]
+        query = functional.linear(tokens[:, :queries], self.qkv.weight[:dim], self.qkv.bias[:dim])
+        keys_values = functional.linear(tokens, self.qkv.weight[dim:], self.qkv.bias[dim:])
+        q, k, v = (self._split(x) for x in (query, *keys_values.chunk(2, dim=-1)))
+        if self.padding == "masked":
+            assert missing is not None
+            prefix = tokens.shape[1] - missing.shape[1]
+            kept = functional.pad(~missing, (prefix, 0), value=True)  # [F, T]
+            weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(dim=-1)
+            mixed = (weights * kept[:, None, None]) @ v
+        else:
+            mixed = functional.scaled_dot_product_attention(q, k, v)  # [F, heads, Q, dim / heads]
+        return torch.as_tensor(self.attended(mixed.transpose(1, 2).flatten(2)))
+
+    def _pool(self, tokens: Tensor, missing: Tensor | None) -> Tensor:
+        """Return one vector a frame [F, dim] of what was read [F, Q, dim].
+
+        The average is over all patches, those missing included unless they are masked.
+        """
+        if self.pooling == "cls":
+            return tokens[:, 0]
+        if self.padding != "masked" or missing is None:
+            return tokens.mean(dim=1)
+        kept = (~missing)[..., None].to(tokens.dtype)  # [F, L, 1]
+        return (tokens * kept).sum(dim=1) / kept.sum(dim=1).clamp_min(1.0)
 
     def _split(self, x: Tensor) -> Tensor:
         """Split features among the heads: [F, T, dim] to [F, heads, T, dim / heads]."""
@@ -117,10 +163,14 @@ class SpirlNetwork(nn.Module):
         residual: bool,
         noise: float,
         generator: torch.Generator,
+        pooling: Pooling = "cls",
+        padding: Padding = "zero",
     ) -> None:
         """Build on the CPU with weights and first noise drawn from `generator`."""
         super().__init__()
-        self.attention = PatchAttention(dim, heads, residual=residual, generator=generator)
+        self.attention = PatchAttention(
+            dim, heads, residual=residual, generator=generator, pooling=pooling, padding=padding
+        )
         self.head = DuelingHead(STACK * dim, hidden, actions, atoms, noise, generator)
 
     def forward(self, stacks: Tensor, *, noisy: bool) -> Tensor:

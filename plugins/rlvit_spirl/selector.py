@@ -27,7 +27,7 @@ class SalientPatches:
         self.saliency = Saliency(
             mae, cache_entries=config.cache_entries, error_space=config.error_space
         )
-        self.angle = config.angle
+        self.angle, self.fixed = config.angle, config.k == "fixed"
         ratio = config.ratio_of(task.name)
         self.max_keep = None if ratio is None else cap(ratio)
 
@@ -52,7 +52,10 @@ class SalientPatches:
         if self.max_keep is None:
             raise ValueError("this game has no published ratio: call prepare first")
         errors = self._errors(view.data["images"])  # [B, 144]
-        count = dynamic_k(errors, self.angle, self.max_keep)  # [B]
+        if self.fixed:
+            count = torch.full((len(errors),), self.max_keep)  # [B]
+        else:
+            count = dynamic_k(errors, self.angle, self.max_keep)  # [B]
         order = keep_order(errors, count, self.max_keep)  # [B, max_keep]
         keep = torch.zeros(len(order), PATCHES + 1, dtype=torch.bool)
         keep.scatter_(1, torch.where(order < 0, PATCHES, order), True)  # pads go to the last column

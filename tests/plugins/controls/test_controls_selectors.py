@@ -22,7 +22,7 @@ SHAPE = VitShape(12, 192, 768, 196, 768, 1000)
 BACKBONE = SimpleNamespace(shape=SHAPE)
 SPECS: dict[str, SelectorSpec] = {spec.name: spec for spec in rlvit_selectors()}
 SCORED = {"cls-attention": "attention", "received-attention": "received"}  # and what they see
-COUNTED = ("random", "uniform", *SCORED)
+COUNTED = ("random", "uniform", "pixel-variance", *SCORED)
 
 alive_masks = arrays.arrays(
     bool, st.tuples(st.integers(1, 5), st.integers(1, 20)), elements=st.booleans()
@@ -37,8 +37,11 @@ def view_of(alive: Any, rate: float, seed: int = 0, attention: Any = None) -> Se
     mask = torch.as_tensor(alive)
     if attention is None:
         attention = torch.rand(int(mask.sum()), generator=torch.Generator().manual_seed(seed))
-    data = dict.fromkeys(("attention", "received"), torch.as_tensor(attention))
     generator = torch.Generator().manual_seed(seed)
+    data = dict.fromkeys(("attention", "received"), torch.as_tensor(attention))
+    data["images"] = torch.randint(  # patches of 2x2 pixels side by side
+        0, 256, (len(mask), 3, 2, 2 * mask.shape[1]), generator=generator, dtype=torch.uint8
+    )
     return SelectorView(
         data, mask, layer=3, grid=(1, mask.shape[1]), rate=rate, generator=generator
     )
@@ -147,7 +150,7 @@ def test_attention_is_looked_at_by_its_own_name(name: str) -> None:
     assert make(name).select(view).keep.tolist() == [[True, False]]
 
 
-def test_only_attention_costs_anything() -> None:
+def test_looking_costs_something_and_nothing_else_does() -> None:
     alive = torch.tensor([[True, True, False], [False, False, False]])
     view = view_of(alive, 0.5)
 
@@ -156,6 +159,7 @@ def test_only_attention_costs_anything() -> None:
         return 2 * tokens * 192 * 192 + tokens * tokens * 192
 
     costs = {
+        "pixel-variance": [2 * 768, 0],
         "cls-attention": [2 * 192, 0],
         "received-attention": [received(3), received(1)],  # the class token looks and is seen
     }
@@ -184,6 +188,7 @@ def test_what_they_need_is_declared() -> None:
         "all": set(),
         "random": set(),
         "uniform": set(),
+        "pixel-variance": {"images"},
         "cls-attention": {"attention"},
         "received-attention": {"received"},
     }
@@ -205,3 +210,18 @@ def test_before_the_first_layer_keys_and_query_of_the_look_are_paid_for() -> Non
     first = make("cls-attention").macs(replace(view, layer=0))
     assert later.tolist() == [13 * 192] * 2
     assert first.tolist() == [15 * 192 * 192 + 14 * 192] * 2
+
+
+def test_pixel_variance_keeps_the_patches_whose_pixels_vary_most() -> None:
+    # Three patches of 2x2 pixels, two channels. Variances of the channels: (0, 4) mean 2,
+    # (1, 1) mean 1, (0, 0); a bright flat patch has none.
+    first = [[[10, 10], [10, 10]], [[0, 0], [4, 4]]]
+    second = [[[1, 3], [1, 3]], [[7, 9], [9, 7]]]
+    third = [[[255, 255], [255, 255]], [[200, 200], [200, 200]]]
+    image = torch.cat([torch.tensor(p, dtype=torch.uint8) for p in (second, third, first)], -1)
+    alive = torch.ones(1, 3, dtype=torch.bool)
+    view = replace(view_of(alive, 1 / 3), data={"images": image[None]})
+    selector = make("pixel-variance")
+    assert selector.select(view).keep.tolist() == [[False, False, True]]
+    assert selector.select(replace(view, rate=2 / 3)).keep.tolist() == [[True, False, True]]
+    assert selector.macs(view).tolist() == [3 * SHAPE.patch_values]

@@ -273,6 +273,17 @@ def real_features(config: SpirlConfig, length: int) -> PatchFeatures:
     return PatchFeatures(selector, mae, PATCHES, CPU)
 
 
+def test_a_fixed_number_of_patches_is_the_cap_in_every_frame() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 96, 96), dtype=np.uint8)
+    few = real_features(SpirlConfig(keep_ratio=0.9), 129)
+    fixed = real_features(SpirlConfig(keep_ratio=0.9, k="fixed"), 129)
+    for frame in frames:
+        few(frame)
+        fixed(frame)
+    assert few.by_count[129] == 0  # the errors of noise do not all lie below the slope
+    assert fixed.by_count[129] == 2
+
+
 def test_the_evaluated_policy_acts_like_the_plain_network_on_stacked_frames(
     tmp_path: Path,
 ) -> None:

@@ -28,7 +28,7 @@ def frames(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.random.default_rng(0).integers(0, 256, (count, 3, 96, 96), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("selector", ["random", "cls-attention"])
+@pytest.mark.parametrize("selector", ["random", "pixel-variance", "cls-attention"])
 def test_a_run_keeps_the_share_of_every_frame(tiny: ModuleType, home: Path, selector: str) -> None:
     catalog = tiny.make_catalog()
     usual = tiny.make(catalog)

@@ -235,3 +235,111 @@ def test_initial_weights_follow_the_published_code() -> None:
     layer = network.head.advantage1
     torch.testing.assert_close(layer.weight_sigma, torch.full((256, 128), 0.5 / math.sqrt(128)))
     assert not network.head.advantage_bias.any()
+
+
+def poolings(attention: PatchAttention, frames: Tensor, kept: Tensor) -> Tensor:
+    """Return the average over kept patches [F, L] of a block in which only they are attended to.
+
+    The softmax is over all tokens; what is not kept then counts as nothing.
+    """
+    w = {name: value.detach().double() for name, value in attention.state_dict().items()}
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    def norm(name: str, x: Tensor) -> Tensor:
+        return torch.nn.functional.layer_norm(
+            x, x.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"], 1e-6
+        )
+
+    outs = []
+    for frame, real in zip(frames.double(), kept, strict=True):  # [L, 64], [L]
+        x = linear("project", frame)
+        q, k, v = linear("qkv", norm("norm1", x)).chunk(3, dim=-1)
+        heads = []
+        for part in range(attention.heads):
+            width = q.shape[-1] // attention.heads
+            cut = slice(part * width, (part + 1) * width)
+            scores = (q[:, cut] @ k[:, cut].T / math.sqrt(width)).exp()
+            weights = scores / scores.sum(1, keepdim=True) * real
+            heads.append(weights @ v[:, cut])
+        x = x + linear("attended", torch.cat(heads, dim=1))
+        hidden = linear("fc1", norm("norm2", x))
+        x = x + linear("fc2", torch.nn.functional.gelu(hidden))
+        outs.append((x * real[:, None]).sum(0) / max(1, int(real.sum())))
+    return torch.stack(outs)
+
+
+def padded_frames(length: int = 20) -> Tensor:
+    """Frames [3, L, 64]: a whole one, one with 12 patches, one before its episode."""
+    frames = torch.randn(3, length, 64, generator=stream(1))
+    frames[1, 12:] = 0
+    frames[2] = 0
+    return frames
+
+
+def test_the_average_is_over_all_patches_but_those_that_are_masked() -> None:
+    frames = padded_frames()
+    for padding, kept in (
+        ("zero", torch.ones(3, 20, dtype=torch.bool)),
+        ("masked", frames.any(-1)),
+    ):
+        attention = PatchAttention(
+            32, 8, residual=True, generator=stream(), pooling="average", padding=padding
+        )
+        stir(attention)
+        assert not hasattr(attention, "cls_token")
+        torch.testing.assert_close(
+            attention(frames).double(), poolings(attention, frames, kept), rtol=1e-5, atol=1e-5
+        )
+
+
+def test_masked_patches_get_no_attention_and_their_share_goes_to_nobody() -> None:
+    attention = PatchAttention(32, 8, residual=True, generator=stream(), padding="masked")
+    stir(attention)
+    frames = padded_frames()
+    masked = attention(frames)
+    plain = PatchAttention(32, 8, residual=True, generator=stream())
+    plain.load_state_dict(attention.state_dict())
+    torch.testing.assert_close(masked[0], plain(frames)[0], rtol=1e-5, atol=1e-6)  # none missing
+    # With the values of missing patches at zero an attention to them adds nothing.
+    with torch.no_grad():
+        dim = 32
+        alone = plain.norm1(plain.cls_token[None])  # the class token is what is left
+        weight, bias = plain.qkv.weight, plain.qkv.bias
+        q, k, v = (alone @ weight[i * dim :][:dim].T + bias[i * dim :][:dim] for i in range(3))
+        pad = plain.norm1(plain.project(torch.zeros(1, 64)))
+        pad_key = pad @ weight[dim : 2 * dim].T + bias[dim : 2 * dim]
+
+        def scores(key: Tensor) -> Tensor:
+            return (q.unflatten(-1, (8, 4)) * key.unflatten(-1, (8, 4))).sum(-1)[0] / 2  # [heads]
+
+        own, theirs = scores(k).exp(), 20 * scores(pad_key).exp()
+        mixed = (own / (own + theirs))[:, None] * v.unflatten(-1, (8, 4))[0]
+        x = plain.attended(mixed.flatten())[None] + plain.cls_token
+        x = x + plain.fc2(torch.nn.functional.gelu(plain.fc1(plain.norm2(x))))
+    torch.testing.assert_close(masked[2:], x, rtol=1e-4, atol=1e-5)
+
+
+def test_a_trainable_token_stands_for_missing_patches_and_learns() -> None:
+    attention = PatchAttention(32, 8, residual=True, generator=stream(), padding="token")
+    stir(attention)
+    frames = padded_frames()
+    filled = frames.clone()
+    filled[1, 12:] = attention.pad_token.detach()
+    filled[2] = attention.pad_token.detach()
+    plain = PatchAttention(32, 8, residual=True, generator=stream())
+    plain.load_state_dict(attention.state_dict(), strict=False)
+    torch.testing.assert_close(attention(frames), plain(filled))
+    attention(frames).sum().backward()
+    assert attention.pad_token.grad is not None
+    assert attention.pad_token.grad.abs().max() > 0
+
+
+def test_the_options_of_tables_14_and_15_change_the_number_of_parameters_as_they_should() -> None:
+    def count(**options: Any) -> int:
+        return sum(parameter.numel() for parameter in make_network(**options).parameters())
+
+    assert count(pooling="average") == 645_093 - 32
+    assert count(padding="token") == 645_093 + 64
+    assert count(padding="masked") == 645_093
