@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import time
 import warnings
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from rlvit.catalog import Catalog
+    from rlvit.contracts import FinishedRun, RunView
+    from rlvit.registry.records import RunRecord
     from rlvit.registry.store import Store
     from rlvit.runs.trained import TrainedSelector
 
@@ -165,12 +170,12 @@ def sweep_if_needed(
     from sqlalchemy.exc import SQLAlchemyError
 
     from rlvit.registry.queries import list_runs
-    from rlvit.runs.execute import sweep
+    from rlvit.runs.ending import sweep, untold
     from rlvit.runs.provenance import is_alive
 
     states, now = ("running", "created"), time.time()
     active = [run for s in states for run in list_runs(store.engine, state=s, archived=None)]
-    if all(is_alive(run.process, run.heartbeat_at, now) for run in active):
+    if not untold(home) and all(is_alive(r.process, r.heartbeat_at, now) for r in active):
         return [], None
     try:
         return sweep(catalog(), home, store), None
@@ -207,19 +212,59 @@ class Registry:
         """
         import pandas as pd
 
-        from rlvit.registry import queries
         from rlvit.registry.records import RunRecord
 
-        known = inspect.signature(queries.list_runs).parameters.keys() - {"engine"}
-        for name in filters:
-            if name not in known:
-                raise UnknownName("filter", name, known)
-        _, problem = sweep_if_needed(_catalog, self.home, self._store)
-        if problem is not None:
-            warnings.warn(problem, stacklevel=2)
-        found = [vars(record) for record in queries.list_runs(self.engine, **filters)]
+        found = [vars(record) for record in self._list(filters)]
         columns = list(RunRecord.__dataclass_fields__)
         return pd.DataFrame(found, columns=columns).set_index("id")
+
+    def views(self, **filters: Any) -> Iterator[RunView]:
+        """Return runs as event hooks see them, the oldest first; each is read when its turn comes.
+
+        `history` returns every row that counts, from the run's folder.
+
+        Args:
+            filters: those of `runs`.
+
+        Raises:
+            UnknownName: there is no such filter.
+        """
+        return map(self._view, [record.id for record in reversed(self._list(filters))])
+
+    def view(self, run_id: str) -> RunView:
+        """Return one run as `views` does: an id, part of one, a name, or `latest`.
+
+        Raises:
+            UsageProblem: no run fits, or several do.
+        """
+        self._sweep()
+        return self._view(self._find(run_id))
+
+    def revive(self, run_id: str) -> FinishedRun:
+        """Return a completed run with what it was made of, so that its model can be used again.
+
+        Raises:
+            UsageProblem: no run fits, several do, or it is not completed.
+            RlvitError: a part of it is no longer there.
+        """
+        from rlvit.runs.finished import revived
+
+        view = self.view(run_id)
+        return revived(_catalog(), self._store, view)
+
+    def hold(self, run_id: str) -> AbstractContextManager[None]:
+        """Keep other processes from resuming or changing a run within a `with` block.
+
+        Raises:
+            RlvitError: another process works on it.
+        """
+        from rlvit.runs.ending import claim
+
+        return claim(self.home, run_id)
+
+    def close(self) -> None:
+        """Give the connections to the database back."""
+        self._store.close()
 
     def points(self, run_id: str, metric: str | None = None) -> pd.DataFrame:
         """Return the logged values of a run: at most 1,000 a metric, from the database.
@@ -271,6 +316,31 @@ class Registry:
 
         run = self._find(run_id)
         return _frame(queries.episodes(self.engine, run), "EpisodeRecord")
+
+    def _list(self, filters: Mapping[str, Any]) -> list[RunRecord]:
+        """Return the runs that filters mean, newest first; raises UnknownName."""
+        from rlvit.registry import queries
+
+        known = inspect.signature(queries.list_runs).parameters.keys() - {"engine"}
+        for name in filters:
+            if name not in known:
+                raise UnknownName("filter", name, known)
+        self._sweep()
+        return queries.list_runs(self.engine, **filters)
+
+    def _sweep(self) -> None:
+        """Mark runs whose process is gone as interrupted; warn where that cannot be done."""
+        _, problem = sweep_if_needed(_catalog, self.home, self._store)
+        if problem is not None:
+            warnings.warn(problem, stacklevel=4)
+
+    def _view(self, run_id: str) -> RunView:
+        """Return a run as event hooks see it, with all rows of its folder that count."""
+        from rlvit.runs.folder import RunFolder
+        from rlvit.runs.views import view_of
+
+        history = partial(RunFolder(self.home.runs / run_id).logged_before, sys.maxsize)
+        return view_of(self._store, self.home, run_id, history=history)
 
     def _find(self, run_id: str) -> str:
         """Return the id of the run that a text means; raises UsageProblem."""

@@ -87,8 +87,19 @@ class Catalog:
         entries = self.entries[kind]
         found = match(name, entries) or _called(name, entries)
         if found is None:
-            raise UnknownName("plugin" if kind == "method" else kind, name, entries)
+            what = "plugin" if kind == "method" else kind
+            raise UnknownName(what, name, entries, self._out_of_use(name))
         return entries[found]
+
+    def _out_of_use(self, name: str) -> str:
+        """Say which plugins offer nothing: a name that is unknown may be one of theirs."""
+        blocked = [info.name for info in self.plugins.found if info.blocked]
+        if name in blocked:
+            return f" The plugin {name!r} is left out by RLVIT_BLOCK."
+        if name in self.problems:
+            return f" The plugin {name!r} is quarantined: {self.problems[name]}."
+        said = f" Left out by RLVIT_BLOCK: {', '.join(blocked)}." if blocked else ""
+        return said + (f" Quarantined: {', '.join(self.problems)}." if self.problems else "")
 
     def method(self, name: str) -> MethodSpec:
         """Return a method; raises UnknownName."""
@@ -101,7 +112,7 @@ class Catalog:
         tasks = {n: e.spec for n, e in self.entries["task"].items() if e.spec.kind == kind}
         found = match(name, tasks)
         if found is None:
-            raise UnknownName(kind, name, tasks)
+            raise UnknownName(kind, name, tasks, self._out_of_use(name))
         spec = tasks[found]
         assert isinstance(spec, TaskSpec)
         return spec
@@ -184,7 +195,7 @@ def _ask(plugins: Plugins, info: PluginInfo) -> dict[str, list[Any]]:
 
 def _answers(plugins: Plugins, info: PluginInfo, hook: str, expected: type) -> list[Any]:
     """Call one of a plugin's registration hooks; raises TypeError."""
-    answers = [spec for specs in plugins.caller(info.name, hook)() for spec in specs]
+    answers = [spec for specs in plugins.ask(info.name, hook) for spec in specs]
     for spec in answers:
         if not isinstance(spec, expected):
             raise TypeError(f"{hook} returned {spec!r}, which is no {expected.__name__}")

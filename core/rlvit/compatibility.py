@@ -15,7 +15,12 @@ API_CHANGES: Mapping[Version, str] = {
     (1, 0): (
         "The first numbered version: ten registration hooks, three run events, and `RLVIT_API`."
     ),
-    (1, 1): "New: `EvaluatorSpec.items`, the hook `rlvit_doctor` and `Diagnosis`.",
+    (1, 1): "New: `EvaluatorSpec.items`, `EvaluatorSpec.measures`, `Search.only_if`, the hook "
+    "`rlvit_doctor` and `Diagnosis`, `Registry.views`, `Registry.view` and `Registry.hold`, "
+    "`Registry.revive` and `FinishedRun`, "
+    "`VectorPolicy` and `OwnView`, `SelectorSpec.fit_cost`, `make_selector`, `decide` and "
+    "`checked` of `rlvit.nn.selection`, `some_of` of `rlvit.nn.training_images`, "
+    "`PrunedVit(name=)`, `BrokenPart`.",
 }
 
 COMPARISONS: Mapping[str, Callable[[Version, Version], bool]] = {

@@ -22,7 +22,9 @@ class Search:
     """Where studies look for a good value: between two ends, or among choices.
 
     `Search(1e-5, 1e-3, log=True)`, `Search(2, 16, step=2)`, `Search(choices=(0.15, 0.25))`; of a
-    boolean or a choice between words `Search()` means all its values.
+    boolean or a choice between words `Search()` means all its values. A value that only matters
+    beside certain others says so: `only_if=("mode=fast,faster", "selector=learnt")` names fields
+    or slots, each with the values that it may have; elsewhere studies leave it alone.
 
     Raises:
         ValueError: it is no range.
@@ -33,6 +35,7 @@ class Search:
     log: bool = False
     step: float | None = None
     choices: tuple[bool | int | float | str, ...] = ()
+    only_if: tuple[str, ...] = ()  # NAME=VALUE or NAME=VALUE,VALUE, all of which have to hold
 
     def __post_init__(self) -> None:
         """Refuse what is no range."""
@@ -42,6 +45,9 @@ class Search:
             raise ValueError("give two ends or choices, not both")
         if len(set(self.choices)) < len(self.choices):
             raise ValueError("a choice is there twice")
+        for condition in self.only_if:
+            if not all(condition.partition("=")[::2]):
+                raise ValueError(f"only_if {condition!r}: expected NAME=VALUE or NAME=VALUE,VALUE")
         if self.low is None or self.high is None:
             if self.log or self.step is not None:
                 raise ValueError("log and step belong to a range with two ends")
@@ -54,6 +60,8 @@ class Search:
             raise ValueError("both ends of a logarithmic range are above 0")
         if self.step is not None and (self.step <= 0 or self.log):
             raise ValueError("a step is above 0 and goes with no logarithm")
+        if self.step is not None and self.step > (self.high - self.low) * (1 + 1e-9):
+            raise ValueError(f"the step {self.step:g} is longer than the range")
 
     @property
     def ends(self) -> tuple[bool | int | float | str, ...]:
@@ -130,7 +138,8 @@ def setting(
     extra["instead_of"] = list(instead_of)
     extra["aliases"] = list(aliases)
     if search is not None:
-        extra["search"] = {**asdict(search), "choices": list(search.choices)}
+        lists = {"choices": list(search.choices), "only_if": list(search.only_if)}
+        extra["search"] = {**asdict(search), **lists}
     if (
         isinstance(default, int)
         and not isinstance(default, bool)
@@ -210,7 +219,9 @@ def _search_of(extra: Mapping[str, Any]) -> Search | None:
     """Return the range that a field's declaration has, if any."""
     if "search" not in extra:
         return None
-    return Search(**{**extra["search"], "choices": tuple(extra["search"]["choices"])})
+    known = extra["search"]
+    tuples = {name: tuple(known[name]) for name in ("choices", "only_if")}
+    return Search(**{**known, **tuples})
 
 
 def check_value(config: type[MethodConfig], field: str, value: Any) -> Any:
@@ -304,14 +315,20 @@ def identity(config: MethodConfig) -> dict[str, Any]:
 
 def bookkeeping(config: MethodConfig) -> dict[str, Any]:
     """Return the fields that cannot change the result, as plain values."""
-    names = {
-        name
-        for name, info in type(config).model_fields.items()
-        if isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("bookkeeping")
-    }
+    names = bookkeeping_fields(type(config))
     return {name: value for name, value in flat(config).items() if name in names}
 
 
+def bookkeeping_fields(config: type[MethodConfig]) -> frozenset[str]:
+    """Return the names of the fields that cannot change the result."""
+    return frozenset(
+        name
+        for name, info in config.model_fields.items()
+        if isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("bookkeeping")
+    )
+
+
 def flat(config: MethodConfig) -> dict[str, bool | int | float | str | None]:
-    """Return the fields as plain values, for params and fingerprints."""
-    return config.model_dump(mode="json")
+    """Return the fields as plain values, for params and fingerprints; -0.0, as 0.0 is."""
+    values = config.model_dump(mode="json").items()
+    return {name: value + 0.0 if isinstance(value, float) else value for name, value in values}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from rlvit.config import MethodConfig
     from rlvit.nn.compute import VitShape
-    from rlvit.specs import MetricDef, Need, Setting, TaskSpec
+    from rlvit.specs import EvaluatorSpec, MetricDef, Need, Setting, TaskSpec
     from rlvit.specs import Protocol as EvaluationProtocol
 
 State = dict[str, Any]  # tensors, arrays, numbers, strings, and dicts or lists of them
@@ -205,6 +206,29 @@ class Policy(Protocol):
         """Choose an action for the newest frame [C, H, W]."""
 
 
+@runtime_checkable
+class VectorPolicy(Protocol):
+    """A policy that plays several games at once, each as it would alone.
+
+    A game has a place, a number below `places`, from its beginning to its end.
+    """
+
+    places: int  # games at once
+
+    def begin_game(self, place: int) -> None:
+        """Forget the past of a place: a new game starts there."""
+
+    def act_in_games(self, places: Sequence[int], frames: NDArray[np.uint8]) -> Sequence[int]:
+        """Choose an action for the newest frame [B, C, H, W] of each of these B places."""
+
+
+@runtime_checkable
+class OwnView(Protocol):
+    """A policy that does not see its games as the protocol shows them."""
+
+    view: Mapping[str, Setting]  # settings of the environment, such as `size`
+
+
 @dataclass(frozen=True)
 class Episode:
     """One evaluation episode."""
@@ -305,6 +329,23 @@ class RunView:
 
 
 @dataclass(frozen=True)
+class FinishedRun:
+    """A completed run with what it was made of, so that its model can be put to use again."""
+
+    view: RunView
+    config: MethodConfig
+    task: TaskSpec
+    protocol: EvaluationProtocol  # with the settings that the run was measured under
+    evaluator: EvaluatorSpec
+    parts: Mapping[str, Any]  # slot -> specification, as `RunContext.part` returns it
+    episodes: tuple[Episode, ...]  # as the finished model was scored, by index
+    # (name, seed) -> the 63-bit seed of the random stream of that name; None: of the run's seed.
+    stream: Callable[[str, int | None], int]
+    # The task of the same kind with a name; raises UnknownName.
+    another: Callable[[str], TaskSpec]
+
+
+@dataclass(frozen=True)
 class Examined:
     """What an evaluation found: its results, and one row an item, by column."""
 
@@ -382,3 +423,16 @@ class RunContext(Protocol):
 
     def say(self, text: str) -> None:
         """Tell the user something, and keep it in the run's log."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `rlvit doctor` found of one thing, in a line, and what can be done about it."""
+
+    about: str  # the thing: "games", "disk"
+    state: Literal["ok", "note", "problem"]
+    text: str
+    advice: str = ""  # a command, or what else to do; "" if there is nothing to do
+    # What `--fix` calls: it does only what is safe and loses nothing, and returns in a line what it
+    # did.
+    mend: Callable[[], str] | None = None

@@ -12,6 +12,10 @@ class RlvitError(Exception):
     exit_code = 1
 
 
+class BrokenPart(RlvitError):
+    """A part of a plugin does not do what its contract says; the message names part and rule."""
+
+
 class UsageProblem(RlvitError):
     """What the user asked for cannot be: an unknown name, a contradiction. Exit code 2."""
 
@@ -21,9 +25,9 @@ class UsageProblem(RlvitError):
 class UnknownName(UsageProblem):
     """A name that nothing has; the message suggests the nearest one that exists."""
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], remark: str = "") -> None:
         names = sorted(known)
-        super().__init__(f"unknown {what} {name!r}.{suggestion(name, names)}")
+        super().__init__(f"unknown {what} {name!r}.{suggestion(name, names)}{remark}")
 
 
 class Refused(RlvitError):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import click
 
-    from rlvit.contracts import LoggedRow, RunView
+    from rlvit.contracts import Diagnosis, LoggedRow, RunView
     from rlvit.sections import ReportSection
     from rlvit.specs import (
         BackboneSpec,
@@ -76,6 +78,11 @@ def rlvit_report_sections() -> Sequence[ReportSection]:  # type: ignore[empty-bo
 @hookspec
 def rlvit_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
     """Offer further commands of the `rlvit` program."""
+
+
+@hookspec
+def rlvit_doctor(home: Path, data_root: Path) -> Sequence[Diagnosis]:  # type: ignore[empty-body]
+    """Look after what this plugin needs or keeps, for `rlvit doctor`; change nothing."""
 
 
 @hookspec

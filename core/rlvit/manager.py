@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import os
 import re
 import sys
@@ -58,6 +59,18 @@ class Plugins:
         others = [p for n, p in self.manager.list_name_plugin() if n != name and p is not None]
         return self.manager.subset_hook_caller(hook, others)
 
+    def ask(self, name: str, hook: str, **given: Any) -> list[Any]:
+        """Return what one plugin's implementations of a hook answer.
+
+        Raises:
+            TypeError: one answers None, which pluggy would leave out without a word.
+        """
+        caller = self.caller(name, hook)
+        answers = list(caller(**given))
+        if len(answers) < len(caller.get_hookimpls()):
+            raise TypeError(f"{hook} returned None, expected a list")
+        return answers
+
 
 def create_plugin_manager() -> Plugins:
     """Find and register the plugins of the entry-point group `rlvit.plugins`, each on its own.
@@ -72,7 +85,7 @@ def create_plugin_manager() -> Plugins:
     blocked = [name.strip() for name in os.environ.get("RLVIT_BLOCK", "").split(",")]
     found: list[PluginInfo] = []
     for point in points:
-        found.append(_register(manager, point, _own_name(point, found), blocked))
+        found.append(_register(manager, point, _own_name(point, found), blocked, found))
     names = [info.name for info in found]
     for name in blocked:
         if name and name not in names:
@@ -106,6 +119,7 @@ def _register(
     point: importlib.metadata.EntryPoint,
     name: str,
     blocked: Sequence[str],
+    found: Sequence[PluginInfo],
 ) -> PluginInfo:
     distribution = point.dist.name if point.dist else "?"
     version = point.dist.version if point.dist else "?"
@@ -118,6 +132,8 @@ def _register(
         plugin = point.load()
         api = _stated_range(plugin, point.module)
         _refuse_other_api(api)
+        _refuse_twice(manager, plugin, point, found)
+        _refuse_unmarked_hooks(manager, plugin)
         manager.register(plugin, name)
         hooks = tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()))
         _refuse_unknown_hooks(manager, plugin)
@@ -137,6 +153,8 @@ def _reason(problem: BaseException, api: str | None) -> str:
         _refuse_other_api(api)
     except ValueError as other:
         problem = other
+    if isinstance(problem, pluggy.PluginValidationError):  # its last line names the argument
+        problem = type(problem)(problem.plugin, " ".join(str(problem).splitlines()[1:]))
     return f"{type(problem).__name__}: {problem}".splitlines()[0]
 
 
@@ -162,6 +180,42 @@ def _refuse_other_api(stated: str | None) -> None:
     reason = None if stated is None else refusal(stated)
     if reason is not None:
         raise ValueError(reason)
+
+
+def _refuse_twice(
+    manager: pluggy.PluginManager,
+    plugin: object,
+    point: importlib.metadata.EntryPoint,
+    found: Sequence[PluginInfo],
+) -> None:
+    """Raise ValueError for what another distribution's entry point has offered already."""
+    taken = manager.get_name(plugin)
+    for info in found:
+        if info.name == taken:
+            raise ValueError(
+                f"{point.value} is offered by {info.distribution} already, as plugin "
+                f"{info.name!r}: uninstall one"
+            )
+
+
+def unmarked(manager: pluggy.PluginManager, plugin: object) -> list[str]:
+    """Return the names of a plugin's functions `rlvit_...` that lack the mark `@hookimpl`."""
+    prefix = f"{hookspecs.PROJECT}_"
+    return [
+        name
+        for name in dir(plugin)
+        if name.startswith(prefix)
+        and inspect.isroutine(found := getattr(plugin, name, None))
+        and getattr(found, "__module__", "") != hookspecs.__name__
+        and manager.parse_hookimpl_opts(plugin, name) is None
+    ]
+
+
+def _refuse_unmarked_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
+    """Raise ValueError for a function that has a hook's name and would never be called."""
+    for name in unmarked(manager, plugin):
+        if hasattr(hookspecs, name):
+            raise ValueError(f"{name} lacks @hookimpl, so that it is never called")
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, plugin: object) -> None:

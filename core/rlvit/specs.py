@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -34,6 +35,29 @@ Need = Literal["images", "reconstruction", "tokens", "cls", "attention", "attend
 # verified: read in the source that is named; secondary: read in a later work that quotes it;
 # superseded: its authors have printed another number since
 Status = Literal["verified", "secondary", "superseded"]
+
+
+def check_name(kind: str, name: object) -> None:
+    """Refuse a part's name that could not be an option's value, one of a list, and a file's name.
+
+    A selector that another run trained has the start of its files' hash behind an @.
+
+    Raises:
+        ValueError: the message says what was expected.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]*(@[0-9a-f]+)?", name):
+        raise ValueError(
+            f"the {kind} {name!r}: expected a name of small letters, digits, dashes, dots and "
+            "underscores"
+        )
+
+
+def check_needs(owner: str, field: str, needs: frozenset[Need]) -> None:
+    """Refuse a need that nothing could provide; raises ValueError with the list of those known."""
+    unknown = sorted(set(needs) - set(get_args(Need)))
+    if unknown:
+        known = ", ".join(get_args(Need))
+        raise ValueError(f"{owner}: {field} has {', '.join(unknown)}; expected some of {known}")
 
 
 def digest(value: object) -> str:
@@ -125,6 +149,11 @@ class BackboneSpec:
     shape: Callable[[ImageShape], VitShape] | None = None  # of a TokenBackbone, without making it
     sizes: Mapping[str, int] = field(default_factory=dict)  # that can be asked for; their defaults
 
+    def __post_init__(self) -> None:
+        """Refuse names that cannot be."""
+        check_name("backbone", self.name)
+        check_needs(f"the backbone {self.name!r}", "provides", self.provides)
+
 
 @dataclass(frozen=True)
 class TrainedForm:
@@ -154,13 +183,21 @@ class SelectorSpec:
     needs: frozenset[Need]
     make: Callable[[Any, MethodConfig, TaskSpec], Selector]  # (backbone, config, task)
     # Trains what the selector needs from the task's training images before the method begins; found
-    # again if it was done before. Methods for images call it after `make`.
+    # again if it was done before. `rlvit.nn.selection.make_selector` calls it after `make`.
     fit: Callable[[RunContext, Selector], None] | None = None
+    # What `fit` is expected to cost where nothing is found: (config, task, parts by slot).
+    fit_cost: Callable[[MethodConfig, TaskSpec, Parts], Sequence[StageCost]] | None = None
     # (sizes of the backbone): raises UsageProblem, with the reason, if it cannot decide there.
     # Asked before anything is written.
     check: Callable[[VitShape], None] | None = None
     trained: TrainedForm | None = None  # of a selector that a method trains
     aliases: tuple[str, ...] = ()  # other names that users may give; the registry knows `name` only
+
+    def __post_init__(self) -> None:
+        """Refuse names that cannot be."""
+        for name in (self.name, *self.aliases):
+            check_name("selector", name)
+        check_needs(f"the selector {self.name!r}", "needs", self.needs)
 
 
 @dataclass(frozen=True)
@@ -171,6 +208,10 @@ class RewardSpec:
     summary: str
     cite: str
     shape: Callable[[float], float]
+
+    def __post_init__(self) -> None:
+        """Refuse a name that cannot be."""
+        check_name("reward", self.name)
 
 
 @dataclass(frozen=True)
@@ -183,6 +224,11 @@ class EvaluatorSpec:
     headline: tuple[str, ...] = ()  # metrics that tables show if none are asked for, in order
     # Of metrics that are means over items: the column of the table with each item's part in it.
     items: Mapping[str, str] = field(default_factory=dict)
+    measures: tuple[str, ...] = ()  # every metric that it may measure; (): any of its plugin's
+
+    def __post_init__(self) -> None:
+        """Refuse a name that cannot be."""
+        check_name("evaluator", self.name)
 
 
 @dataclass(frozen=True)
@@ -291,6 +337,7 @@ class MethodSpec:
 
     def __post_init__(self) -> None:
         """Every method has the same four presets, so that users need not learn others."""
+        check_name("method", self.name)
         missing = set(PRESET_NAMES) - {preset.name for preset in self.presets}
         if missing:
             raise ValueError(f"method {self.name!r} lacks the presets {sorted(missing)}")

@@ -20,6 +20,7 @@ REWARD = "Reward"
 LEARN = "The agent's learning"
 EXPLORE = "Exploration"
 KEEPING = "Measuring and book-keeping"
+OWN = "selector=patch-agent"  # the part that the method trains
 
 SHARE_OF_RUN = 20_000 / 39_100  # eps_decay of nb 36 in its 39,100 iterations
 
@@ -85,6 +86,15 @@ class AgentvitConfig(MethodConfig):
         le=16384,
     )
 
+    train_images: int | None = setting(
+        None,
+        help="Train on so many of the training images, always the same, and validate on no more; "
+        "by default on all.",
+        unit="images",
+        source="rlvit",
+        group=TRAIN,
+        ge=1,
+    )
     epochs: int = setting(
         100,
         help="Passes over the training images.",
@@ -178,7 +188,7 @@ class AgentvitConfig(MethodConfig):
         group=REWARD,
         ge=0,
         le=1,
-        search=Search(0.05, 0.95),
+        search=Search(0.05, 0.95, only_if=(OWN,)),
     )
     loss_reward: Literal["ratio", "ema-ratio", "log-likelihood"] = setting(
         "ratio",
@@ -205,7 +215,7 @@ class AgentvitConfig(MethodConfig):
         group=LEARN,
         aliases=("eta",),
         gt=0,
-        search=Search(1e-4, 1e-2, log=True),
+        search=Search(1e-4, 1e-2, log=True, only_if=(OWN,)),
     )
     gamma: float = setting(
         0.95, help="Discount of a reward.", unit="-", source="nb 36", group=LEARN, ge=0, lt=1
@@ -283,7 +293,7 @@ class AgentvitConfig(MethodConfig):
         source="rlvit",
         group=LEARN,
         ge=0,
-        search=Search(1e-3, 0.1, log=True),
+        search=Search(1e-3, 0.1, log=True, only_if=(OWN, "credit=bernoulli")),
     )
 
     eps_start: float = setting(
@@ -419,10 +429,11 @@ PRESETS = (
     ),
     Preset(
         "quick",
-        "real but small: a narrow ViT for 6 epochs; minutes on a CPU",
+        "real but small: a narrow ViT, 6 epochs of at most 1,500 images; minutes on a CPU",
         "quick",
         {
             **RECOMMENDED,
+            "train_images": 1500,  # minutes whatever the dataset; digits has 1,259
             "epochs": 6,
             "lr": 2e-3,
             "log_every": 10,

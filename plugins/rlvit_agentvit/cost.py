@@ -27,6 +27,7 @@ def estimate(
     size, classes = task.image_size, int(task.facts.get("classes") or 1000)
     shape = parts["backbone"].shape(ImageShape(size, classes, config.sizes))
     images = int(task.facts.get("train_images") or USUAL_IMAGES)
+    images = min(images, config.train_images or images)
     tested = int(protocol.settings["images"]) or int(task.facts.get("test_images") or USUAL_IMAGES)
     dense = 2 * float(dense_macs(shape))
     left = dense

@@ -15,6 +15,7 @@ from rlvit.contracts import ImageShape, Measurement, RunContext, TokenBackbone
 from rlvit.errors import RlvitError
 from rlvit.nn.compute import dense_macs
 from rlvit.nn.pruning import PrunedVit
+from rlvit.nn.selection import make_selector
 from rlvit.nn.weights import plain
 from rlvit_agentvit.comparison import compare, rules
 from rlvit_agentvit.config import AgentvitConfig
@@ -88,17 +89,22 @@ def assemble(
         RlvitError: the selector cannot decide there.
     """
     spec = context.part("selector")
-    selector = spec.make(backbone, config, context.task)
+    selector = make_selector(context, backbone, config)
     if isinstance(selector, PatchAgent):
         selector.create(context.torch_generator("agent"))
-    if spec.fit is not None:
-        spec.fit(context, selector)
     targets = torch.arange(backbone.shape.classes, device=context.device)
     share = (config.n_patch_desired or backbone.shape.patches) / backbone.shape.patches
     bf16 = config.precision == "bf16"
     try:
         vit = PrunedVit(
-            backbone, selector, spec.needs, FIRST, targets=targets, rates=(share,), bf16=bf16
+            backbone,
+            selector,
+            spec.needs,
+            FIRST,
+            targets=targets,
+            rates=(share,),
+            bf16=bf16,
+            name=spec.name,
         )
     except ValueError as problem:
         raise RlvitError(str(problem)) from None

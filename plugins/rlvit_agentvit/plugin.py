@@ -18,7 +18,7 @@ from rlvit.specs import (
     TrainedForm,
 )
 
-RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+RLVIT_API = ">=1.1,<2"  # the versions of the plugin API that this is written for
 CITE = "AgentViT: adaptive patch selection to improve Vision Transformers by reinforcement learning"
 SIZES = {"patch_size": 4, "dim": 128, "depth": 6, "heads": 16, "head_dim": 64, "mlp_dim": 512}
 SMALL = {"patch_size": 4, "dim": 48, "depth": 2, "heads": 4, "head_dim": 16, "mlp_dim": 96}
@@ -57,7 +57,7 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             train=train,
             estimate=estimate,
             adapt=adapt,
-            progress={"eval/top1": "val/top1_masked"},
+            progress={"eval/top1": "val/top1_masked", "eval/gmacs": "val/kept"},
         )
     ]
 

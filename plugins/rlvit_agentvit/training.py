@@ -18,7 +18,7 @@ from rlvit.nn.compute import vit_macs
 from rlvit.nn.optimisers import adamw
 from rlvit.nn.pruning import PrunedVit
 from rlvit.nn.randomness import on_device
-from rlvit.nn.training_images import TrainingImages
+from rlvit.nn.training_images import TrainingImages, some_of
 from rlvit.rl.schedules import exponential, warmup_cosine
 from rlvit_agentvit.config import SHARE_OF_RUN, AgentvitConfig
 from rlvit_agentvit.learning import Learner, Losses, Moment, make_learner
@@ -48,8 +48,9 @@ class Trainer:
         self.context, self.config, self.vit, self.dense = context, config, vit, dense
         self.agent = vit.selector if isinstance(vit.selector, PatchAgent) else None
         data = context.data()
-        self.images = TrainingImages(data.split("train"), vit.image_size, context.device)
-        self.validation = Validation(context, vit.image_size, config.batch)
+        split = some_of(data.split("train"), config.train_images)
+        self.images = TrainingImages(split, vit.image_size, context.device)
+        self.validation = Validation(context, vit.image_size, config.batch, config.train_images)
         self.per_epoch = -(-self.images.count // config.batch)
         self.total = config.epochs * self.per_epoch
         self.learner: Learner | None = None

@@ -11,7 +11,7 @@ from torch.nn import functional
 from rlvit.contracts import RunContext
 from rlvit.errors import UnknownName
 from rlvit.nn.pruning import PrunedVit
-from rlvit.nn.training_images import TrainingImages, in_order
+from rlvit.nn.training_images import TrainingImages, in_order, some_of
 from rlvit.scores import weighted_scores
 
 SPLIT = "val"
@@ -20,7 +20,8 @@ SPLIT = "val"
 class Validation:
     """The dataset's validation images, if it has any that are not those it is measured on."""
 
-    def __init__(self, context: RunContext, size: int, batch: int) -> None:
+    def __init__(self, context: RunContext, size: int, batch: int, most: int | None = None) -> None:
+        """Read them, at most so many."""
         data = context.data()
         self.classes, self.batch = len(data.classes), batch
         self.images: TrainingImages | None = None
@@ -28,7 +29,7 @@ class Validation:
         # The notebook chooses and reports on one split: that is what its protocol is for.
         if measured != SPLIT:
             try:
-                self.images = TrainingImages(data.split(SPLIT), size, context.device)
+                self.images = TrainingImages(some_of(data.split(SPLIT), most), size, context.device)
             except UnknownName:
                 context.say(f"{context.task.name} has no split {SPLIT!r}: epochs are not validated")
 

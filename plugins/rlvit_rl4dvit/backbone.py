@@ -21,7 +21,7 @@ from rlvit.nn.walk import run_block
 from rlvit.nn.weights import plain
 from rlvit.rl.schedules import warmup_cosine
 from rlvit_rl4dvit.config import Rl4dvitConfig
-from rlvit_rl4dvit.images import augmented, training_batches
+from rlvit_rl4dvit.images import augmented, training_batches, training_split
 
 WARMUP_EPOCHS = 5
 
@@ -84,7 +84,10 @@ def _trained(context: RunContext, config: Rl4dvitConfig) -> TokenBackbone:
         save_file(plain(backbone.module.state_dict()), folder / "backbone.safetensors")
 
     def inputs() -> dict[str, Any]:
+        count = len(context.data().split("train").labels)
+        capped = config.train_images is not None and config.train_images < count
         return {
+            **({"train_images": config.train_images} if capped else {}),
             "backbone": context.part("backbone").name,
             "data": context.data().sha256,
             "epochs": config.backbone_epochs,
@@ -113,7 +116,7 @@ def _trained(context: RunContext, config: Rl4dvitConfig) -> TokenBackbone:
 def fit(context: RunContext, config: Rl4dvitConfig, backbone: TokenBackbone) -> None:
     """Train all weights on the dataset: AdamW, linear warm-up, half a cosine, label smoothing."""
     module = backbone.module.train().requires_grad_(True)
-    images = len(context.data().split("train").labels)
+    images = len(training_split(context, config).labels)
     batch = min(config.backbone_batch, images)
     steps = config.backbone_epochs * (images // batch)
     warmup = min(WARMUP_EPOCHS / config.backbone_epochs, 0.2) * steps

@@ -14,6 +14,7 @@ from rlvit.errors import RlvitError
 from rlvit.nn.compute import vit_macs
 from rlvit.nn.pruning import PrunedVit
 from rlvit_rl4dvit.config import Rl4dvitConfig
+from rlvit_rl4dvit.images import training_split
 from rlvit_rl4dvit.selector import TokenAgents
 
 CALIBRATION_IMAGES = 128  # training images, as they are, in batches of 64
@@ -185,7 +186,7 @@ def calibrate(context: RunContext, config: Rl4dvitConfig, vit: PrunedVit) -> Non
     """
     agents = vit.selector
     assert isinstance(agents, TokenAgents)
-    split = context.data().split("train")
+    split = training_split(context, config)
     count = min(CALIBRATION_IMAGES, len(split.labels))
     chosen = context.generator("calibrate").permutation(len(split.labels))[:count]
     batches = [b for b in np.array_split(chosen, -(-count // 64)) if len(b)]

@@ -18,6 +18,7 @@ DECIDE = "Decisions and reward"
 LEARN = "Multi-agent PPO"
 TUNE = "Fine-tuning"
 KEEPING = "Book-keeping"
+OWN = ("selector=token-agents",)  # the part that the method trains
 
 
 class Rl4dvitConfig(MethodConfig):
@@ -85,6 +86,14 @@ class Rl4dvitConfig(MethodConfig):
         group=BACKBONE,
     )
 
+    train_images: int | None = setting(
+        None,
+        help="Train on so many of the training images, always the same; by default on all.",
+        unit="images",
+        source="rlvit",
+        group=DATA,
+        ge=1,
+    )
     augment: Literal["none", "flip", "crop-flip", "deit"] = setting(
         "deit",
         help="Training images: flipped, cropped and resized, or also erased and mixed as DeiT's.",
@@ -250,7 +259,7 @@ class Rl4dvitConfig(MethodConfig):
         group=LEARN,
         gt=0,
         le=1,
-        search=Search(0.9, 1.0),
+        search=Search(0.9, 1.0, only_if=OWN),
     )
     gae_lambda: float = setting(
         0.95,
@@ -260,7 +269,7 @@ class Rl4dvitConfig(MethodConfig):
         group=LEARN,
         ge=0,
         le=1,
-        search=Search(0.8, 1.0),
+        search=Search(0.8, 1.0, only_if=OWN),
     )
     clip: float = setting(
         0.2,
@@ -269,7 +278,7 @@ class Rl4dvitConfig(MethodConfig):
         source="code",
         group=LEARN,
         gt=0,
-        search=Search(0.1, 0.3),
+        search=Search(0.1, 0.3, only_if=OWN),
     )
     clip_value: bool = setting(
         True,
@@ -293,7 +302,7 @@ class Rl4dvitConfig(MethodConfig):
         source="code",
         group=LEARN,
         ge=0,
-        search=Search(1e-3, 0.1, log=True),
+        search=Search(1e-3, 0.1, log=True, only_if=OWN),
     )
     lr: float = setting(
         5e-6,
@@ -302,7 +311,7 @@ class Rl4dvitConfig(MethodConfig):
         source="code",
         group=LEARN,
         gt=0,
-        search=Search(3e-5, 3e-3, log=True),
+        search=Search(3e-5, 3e-3, log=True, only_if=OWN),
     )
     decay_lr: bool = setting(
         True,

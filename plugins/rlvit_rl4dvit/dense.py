@@ -18,6 +18,7 @@ from rlvit.nn.pruning import PrunedVit
 from rlvit.nn.walk import run_block
 from rlvit_rl4dvit.backbone import targets_of
 from rlvit_rl4dvit.config import Rl4dvitConfig
+from rlvit_rl4dvit.images import training_split
 
 Table = Mapping[str, NDArray[Any]]
 STEERING_IMAGES = 256
@@ -86,7 +87,7 @@ def training_accuracy(context: RunContext, config: Rl4dvitConfig, backbone: Toke
     """Return the share of some training images that the dense backbone gets right: where the
     steering of alpha begins. The evaluated images decide nothing.
     """
-    split = context.data().split("train")
+    split = training_split(context, config)
     count = min(STEERING_IMAGES, len(split.labels))
     chosen = context.generator("steering").permutation(len(split.labels))[:count]
     batches = [part for part in np.array_split(chosen, -(-count // 64)) if len(part)]

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from rlvit.contracts import Measurement, RunContext, Selector, State
+from rlvit.contracts import Measurement, RunContext, State
 from rlvit.errors import RlvitError
 from rlvit.nn.pruning import PrunedVit
+from rlvit.nn.selection import make_selector
 from rlvit.nn.weights import plain
 from rlvit_rl4dvit.backbone import prepared_backbone, targets_of
 from rlvit_rl4dvit.budget import calibrate, settled_rates, wanted_patches
@@ -65,9 +66,7 @@ def assemble(context: RunContext, config: Rl4dvitConfig, backbone: Any) -> Prune
         RlvitError: a decision block does not exist, or the target cannot be reached.
     """
     spec = context.part("selector")
-    selector: Selector = spec.make(backbone, config, context.task)
-    if spec.fit is not None:
-        spec.fit(context, selector)
+    selector = make_selector(context, backbone, config)
     draws = context.torch_generator("selector")
     generator = torch.Generator(context.device).manual_seed(draws.initial_seed())
     try:
@@ -79,6 +78,7 @@ def assemble(context: RunContext, config: Rl4dvitConfig, backbone: Any) -> Prune
             targets=targets_of(context, backbone),
             generator=generator,
             bf16=config.precision == "bf16",
+            name=spec.name,
         )
         if not isinstance(selector, TokenAgents):
             vit.rates = settled_rates(vit, config, context.say)

@@ -14,14 +14,14 @@ from rlvit.nn.randomness import on_device
 from rlvit.rl.schedules import warmup_cosine
 from rlvit_rl4dvit.backbone import smoothed
 from rlvit_rl4dvit.config import Rl4dvitConfig
-from rlvit_rl4dvit.images import training_batches
+from rlvit_rl4dvit.images import training_batches, training_split
 
 LONGEST_WARMUP = 0.2  # of all steps: one epoch cannot warm up for five
 
 
 def finetune_steps(context: RunContext, config: Rl4dvitConfig) -> int:
     """Return the number of gradient steps."""
-    images = len(context.data().split("train").labels)
+    images = len(training_split(context, config).labels)
     per_epoch = images // min(config.finetune_batch, images)
     return math.ceil(config.finetune_epochs * per_epoch)
 

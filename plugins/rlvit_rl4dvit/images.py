@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from rlvit.contracts import RunContext
+from rlvit.contracts import ImageSplit, RunContext
 from rlvit.nn import augment
+from rlvit.nn.training_images import some_of
 from rlvit_rl4dvit.config import Rl4dvitConfig
+
+
+def training_split(context: RunContext, config: Rl4dvitConfig) -> ImageSplit:
+    """Return the training images that the configuration leaves."""
+    return some_of(context.data().split("train"), config.train_images)
 
 
 def orders(
@@ -57,7 +63,7 @@ def training_batches(
     Each step has a generator of its own, of the run or of `seed`, so that nothing of it needs to
     be in a checkpoint.
     """
-    split = context.data().split("train")
+    split = training_split(context, config)
     indices = orders(context, stage, len(split.labels), batch, begun, end, seed)
     labels = torch.from_numpy(split.labels)
     classes = len(context.data().classes)

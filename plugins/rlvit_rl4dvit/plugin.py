@@ -17,7 +17,7 @@ from rlvit.specs import (
     TrainedForm,
 )
 
-RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+RLVIT_API = ">=1.1,<2"  # the versions of the plugin API that this is written for
 SMALLEST = {
     "backbone_epochs": 1,
     "backbone_batch": 64,

@@ -16,7 +16,7 @@ from rlvit.rl.schedules import linear
 from rlvit_rl4dvit.agents import Critic
 from rlvit_rl4dvit.budget import equivalent_patches
 from rlvit_rl4dvit.config import Rl4dvitConfig
-from rlvit_rl4dvit.images import training_batches
+from rlvit_rl4dvit.images import training_batches, training_split
 from rlvit_rl4dvit.mappo import MappoSettings, make_optimiser, pack, update
 from rlvit_rl4dvit.rewards import gated_reward, keep_ratio_reward, team_reward, ungated_reward
 from rlvit_rl4dvit.selector import TokenAgents
@@ -30,7 +30,7 @@ def rollout_count(context: RunContext, config: Rl4dvitConfig) -> int:
     """Return the number of rollouts: those asked for, or as many as the epochs make."""
     if config.rollouts is not None:
         return config.rollouts
-    images = len(context.data().split("train").labels)
+    images = len(training_split(context, config).labels)
     per_epoch = images // min(config.rollout_images, images)
     return math.ceil(config.rl_epochs * per_epoch)
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rlvit.contracts import Selector, SelectorView
 from rlvit.errors import RlvitError
 from rlvit.nn.pruning import Lazy
+from rlvit.nn.selection import decide
 from rlvit.rl.categorical import cross_entropy, expected_value, kl_divergence, project, support
 from rlvit.rl.double_q import double_q_target_distribution
 from rlvit.rl.replay import Batch
 from rlvit_spirl.config import SpirlConfig
-from rlvit_spirl.mae import MaskedAutoencoder
+from rlvit_spirl.mae import FRAME, MaskedAutoencoder
 from rlvit_spirl.network import EMBEDDING, STACK, SpirlNetwork
 
 PRIORITY_RANGE = (1e-6, 1e6)  # nats (published code)
@@ -55,54 +54,90 @@ class PatchFeatures:
         self.selector, self.backbone, self.device = selector, backbone, device
         self.alive = torch.ones(1, patches, dtype=torch.bool)
         self.rate, self.generator = rate, generator
-        self.width: int | None = None  # L
+        self.width: int | None = None  # L, of selectors that only say which patches stay
+        self.length: int | None = None  # L
         self.latest = 0  # patches kept in the newest frame
+        # Of the newest frames the ids [B, L] and embeddings [B, L, 64] of what was kept: for films.
+        self.looked: tuple[Tensor, Tensor] | None = None
         self.forget()
+
+    dtype = np.float32  # of what the replay keeps
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """L, which `prime` finds, and the features of a patch."""
+        assert self.length is not None
+        return (self.length, EMBEDDING)
+
+    def prime(self) -> int:
+        """Look at a black frame to find L, the rows of every frame, and return it."""
+        self.length = len(self(np.zeros((3, FRAME, FRAME), dtype=np.uint8)))
+        self.forget()
+        return self.length
+
+    def newest(self) -> Mapping[str, float]:
+        """Return how many patches were kept of the newest frame."""
+        return {"select/kept": self.latest}
+
+    def report(self) -> Mapping[str, float]:
+        """Return how many frames were cut at the cap, and what the selector has to say."""
+        return {**self.selector.report(), "select/saturated": self.full / max(self.frames, 1)}
 
     def forget(self) -> None:
         """Begin to count anew."""
         self.frames = self.kept = self.full = 0
         self.by_count = np.zeros(self.alive.shape[1] + 1, dtype=np.int64)  # frames that kept k
 
-    @torch.inference_mode()
     def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Select and embed. The shape is fixed by the cap, so one frame is never unlike another."""
-        image = torch.from_numpy(frame[None])
-        order = self._order(image)  # [1, L]
-        count = int((order >= 0).sum())
-        self.frames += 1
-        self.kept += count
-        self.latest = count
-        self.full += count == order.shape[1]
-        self.by_count[count] += 1
-        features = self.backbone.embed_selected(image.to(self.device), order.to(self.device))
-        embedded: NDArray[np.float32] = features[0].cpu().numpy()
+        embedded: NDArray[np.float32] = self.look(frame[None], [0])[0].cpu().numpy()
         return embedded
 
-    def _order(self, image: Tensor) -> Tensor:
-        """Return the ids of the patches to keep [1, L], -1 pads at the end.
+    @torch.inference_mode()
+    def look(self, frames: NDArray[np.uint8], real: Sequence[int]) -> Tensor:
+        """Select and embed patches of frames [B, 3, 96, 96]: [B, L, 64], on the device.
+
+        Only the rows `real` are counted; the others keep the shape the same.
+        """
+        images = torch.from_numpy(frames)
+        order = self._order(images)  # [B, L]
+        counts = (order >= 0).sum(dim=1)[list(real)]
+        self.frames += len(counts)
+        self.kept += int(counts.sum())
+        self.latest = int(counts[-1])
+        self.full += int((counts == order.shape[1]).sum())
+        np.add.at(self.by_count, counts.numpy(), 1)
+        features = self.backbone.embed_selected(images.to(self.device), order.to(self.device))
+        self.looked = (order, torch.as_tensor(features))
+        return self.looked[1]
+
+    def _order(self, images: Tensor) -> Tensor:
+        """Return the ids of the patches to keep [B, L], -1 pads at the end.
 
         Raises:
             RlvitError: more are kept than of a black frame.
         """
 
         def attention() -> Tensor:
-            return self.backbone.class_attention(image.to(self.device))[0].cpu()  # [N]
+            return self.backbone.class_attention(images.to(self.device)).flatten().cpu()  # [B * N]
 
-        data = Lazy({"images": lambda: image, "attention": attention})
+        data = Lazy({"images": lambda: images, "attention": attention})
         grid = (self.backbone.rows, self.backbone.columns)
-        view = SelectorView(data, self.alive, -1, grid, self.rate, self.generator)
-        selection = self.selector.select(view)
+        alive = self.alive.expand(len(images), -1)
+        view = SelectorView(data, alive, -1, grid, self.rate, self.generator)
+        selection = decide(self.selector, view)
         if selection.order is not None:
             return selection.order
-        kept = selection.keep[0].nonzero().flatten()  # [k]
-        width = self.width = len(kept) if self.width is None else self.width
-        if len(kept) > width:
+        counts = selection.keep.sum(dim=1)  # [B]
+        most = int(counts.max())
+        width = self.width = most if self.width is None else self.width
+        if most > width:
             raise RlvitError(
-                f"the selector keeps {len(kept)} patches of a frame, but {width} of a black one: "
+                f"the selector keeps {most} patches of a frame, but {width} of a black one: "
                 "it has to keep a fixed number, or to return an order."
             )
-        return functional.pad(kept, (0, width - len(kept)), value=-1)[None]
+        first = (~selection.keep).long().argsort(dim=1, stable=True)[:, :width]  # the kept, by id
+        return first.masked_fill(torch.arange(width) >= counts[:, None], -1)
 
     def state(self) -> dict[str, Any]:
         """Return the selector's state, its random stream and the counts."""
@@ -123,25 +158,46 @@ class PatchFeatures:
             self.generator.set_state(state["draws"])
 
 
+def patch_network(actions: int, config: SpirlConfig, generator: torch.Generator) -> SpirlNetwork:
+    """Return a network that looks at embedded patches."""
+    return SpirlNetwork(
+        actions,
+        dim=config.dim,
+        heads=config.heads,
+        hidden=config.hidden,
+        atoms=config.atoms,
+        residual=config.residual,
+        noise=config.noise,
+        generator=generator,
+        pooling=config.pooling,
+        padding=config.padding,
+    )
+
+
 class RainbowAgent:
     """Learns distributions of returns (Hessel et al. 2018 with the values of Table 10)."""
 
     def __init__(
-        self, actions: int, config: SpirlConfig, device: torch.device, generator: torch.Generator
+        self,
+        actions: int,
+        config: Any,
+        device: torch.device,
+        generator: torch.Generator,
+        make_network: Callable[[int, Any, torch.Generator], Any] = patch_network,
     ) -> None:
-        def network() -> SpirlNetwork:
-            return SpirlNetwork(
-                actions,
-                dim=config.dim,
-                heads=config.heads,
-                hidden=config.hidden,
-                atoms=config.atoms,
-                residual=config.residual,
-                noise=config.noise,
-                generator=generator,
-                pooling=config.pooling,
-                padding=config.padding,
-            ).to(device)
+        """Make an agent.
+
+        Args:
+            actions: of the game.
+            config: a `RainbowConfig`, of the kind that `make_network` reads.
+            device: where it learns.
+            generator: for weights and noise.
+            make_network: returns a module with a `head` whose noise can be drawn anew; called with
+                stacks [B, 4, ...] it returns log-probabilities [B, A, Z].
+        """
+
+        def network() -> Any:
+            return make_network(actions, config, generator).to(device)
 
         self.config, self.device, self.generator = config, device, generator
         self.online, self.target = network(), network()
@@ -154,8 +210,8 @@ class RainbowAgent:
         self.updates = 0
 
     @torch.inference_mode()
-    def act(self, stack: NDArray[np.float32]) -> int:
-        """Choose the best action for a stack [4, L, 64] under the present noise."""
+    def act(self, stack: NDArray[Any]) -> int:
+        """Choose the best action for a stack [4, ...] under the present noise."""
         if self.config.acting_noise == "step":
             self.online.head.resample(self.generator)
         stacks = torch.from_numpy(stack[None]).to(self.device)
@@ -217,24 +273,50 @@ class RainbowAgent:
 
 
 class GreedyPolicy:
-    """The policy that is evaluated: no noise, and a frame is summarised once, not four times."""
+    """The policy that is evaluated: no noise, and a frame is summarised once, not four times.
 
-    def __init__(self, agent: RainbowAgent, features: PatchFeatures, patches: int) -> None:
-        self.agent, self.features = agent, features
-        self.empty = torch.zeros(1, patches, EMBEDDING, device=agent.device)
-        self.recent: deque[Tensor] = deque(maxlen=STACK)
+    It plays `places` games at once. All of its work has the shape of so many games, however many
+    there are, so that a game does not depend on those that are played beside it.
+    """
+
+    def __init__(
+        self, agent: RainbowAgent, features: PatchFeatures, patches: int, places: int = 1
+    ) -> None:
+        """Take a trained agent.
+
+        Args:
+            agent: what decides.
+            features: what it sees.
+            patches: L.
+            places: games at once.
+        """
+        self.agent, self.features, self.places = agent, features, places
+        self.empty = torch.zeros(places, patches, EMBEDDING, device=agent.device)
+        self.frames = np.zeros((places, 3, FRAME, FRAME), dtype=np.uint8)
+        dim = agent.config.dim
+        self.recent = torch.zeros(places, STACK, dim, device=agent.device)  # oldest first
 
     @torch.inference_mode()
+    def begin_game(self, place: int) -> None:
+        """Forget the past of a place: frames before a game are zeros."""
+        self.recent[place] = self.agent.online.summarise(self.empty)[place]
+
+    @torch.inference_mode()
+    def act_in_games(self, places: Sequence[int], frames: NDArray[np.uint8]) -> list[int]:
+        """Choose the best actions [B] for the newest frames [B, 3, 96, 96] of these places."""
+        rows = list(places)
+        self.frames[rows] = frames
+        summaries = self.agent.online.summarise(self.features.look(self.frames, rows))  # [W, dim]
+        self.recent[rows] = torch.cat([self.recent[rows, 1:], summaries[rows, None]], dim=1)
+        stacks = self.recent.flatten(0, 1)  # [W * 4, dim]
+        probabilities = self.agent.online.decide(stacks, noisy=False).exp()
+        best = expected_value(probabilities, self.agent.support).argmax(dim=-1)  # [W]
+        return [int(action) for action in best[rows].tolist()]
+
     def begin(self) -> None:
-        """Forget the past: frames before a game are zeros."""
-        summary = self.agent.online.summarise(self.empty)  # [1, dim]
-        self.recent.extend([summary] * STACK)
+        """Forget the past: a new game starts, the only one."""
+        self.begin_game(0)
 
-    @torch.inference_mode()
     def act(self, frame: NDArray[np.uint8]) -> int:
-        """Choose the best action for the newest frame [3, 96, 96]."""
-        features = torch.from_numpy(self.features(frame)[None]).to(self.agent.device)
-        self.recent.append(self.agent.online.summarise(features))
-        summaries = torch.cat(list(self.recent))  # [4, dim]
-        probabilities = self.agent.online.decide(summaries, noisy=False).exp()
-        return int(expected_value(probabilities, self.agent.support).argmax())
+        """Choose the best action for the newest frame [3, 96, 96] of the only game."""
+        return self.act_in_games([0], frame[None])[0]

@@ -16,7 +16,7 @@ from rlvit.config import MethodConfig, Search, setting
 from rlvit.errors import UsageProblem
 from rlvit.specs import Parts, Preset, TaskSpec
 from rlvit_spirl.mae_config import MaeConfig
-from rlvit_spirl.rainbow_config import NETWORK, RainbowConfig
+from rlvit_spirl.rainbow_config import NETWORK, REGIME_400K, RainbowConfig
 
 SELECT = "Patch selection"
 
@@ -191,6 +191,12 @@ QUICK: Mapping[str, Any] = {
 
 PRESETS = (
     Preset("paper", "the text's values, 100K steps", "atari100k-spirl"),
+    Preset(
+        "paper-400k",
+        "the text's values in its second regime: 400K steps, 100K updates, best median",
+        "atari400k-best-median",
+        REGIME_400K,
+    ),
     Preset(
         "official-code",
         "what the published code does where it differs from the text",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rlvit.specs import Protocol, StageCost, TaskSpec
 from rlvit_spirl.config import SpirlConfig
+from rlvit_spirl.whole_config import WholeFrameConfig
 
 # Floating-point operations, 2 for each multiply-add, counted from the shapes of Table 4.
 MAE_FRAME = 0.22e9  # one forward pass of the autoencoder with 36 visible patches
@@ -14,6 +15,8 @@ UPDATE = 0.15e9  # one update at 28 patches a frame: three forward passes and a 
 EMULATOR = 3e-4  # seconds an agent step, measured on a 2.6 GHz core
 OVERHEAD = 4e-3  # seconds a step for everything else: hashing, embedding, acting
 UPDATE_OVERHEAD = 4e-3  # seconds an update: small operations that no device speeds up
+FRAME_UPDATE = 1.0e9  # one update of the network on whole frames, 32 transitions
+FRAME_OVERHEAD = 1e-3  # seconds a step of an agent on whole frames
 GAME_LENGTH = 500  # agent steps of a game played by a weak policy
 
 
@@ -43,5 +46,29 @@ def estimate(config: SpirlConfig, task: TaskSpec, protocol: Protocol) -> list[St
             f"{games} games of about {length:,} steps",
             games * length * looked,
             games * length * (EMULATOR + OVERHEAD),
+        ),
+    ]
+
+
+def estimate_whole_frames(
+    config: WholeFrameConfig, task: TaskSpec, protocol: Protocol
+) -> list[StageCost]:
+    """Return the cost of each stage of data-efficient Rainbow on whole frames."""
+    config = config.filled(task.name)
+    updates = max(0, config.steps - config.learn_start) // config.steps_per_update
+    length = min(int(protocol.settings["evaluation_horizon"]), GAME_LENGTH)
+    games = int(protocol.settings["episodes"])
+    return [
+        StageCost(
+            "learn",
+            f"{config.steps:,} steps, {updates:,} updates",
+            updates * FRAME_UPDATE,
+            config.steps * (EMULATOR + FRAME_OVERHEAD) + updates * UPDATE_OVERHEAD,
+        ),
+        StageCost(
+            "evaluate",
+            f"{games} games of about {length:,} steps",
+            0.0,
+            games * length * (EMULATOR + FRAME_OVERHEAD),
         ),
     ]

@@ -254,16 +254,20 @@ class PatchErrors:
         `around` [B, 9, 192] in 0..1 holds the neighbourhoods, the patch in question in the
         middle; `target` int64 [B] is its number. B is a multiple of `part`.
         """
-        mae, truth = self.mae, around[:, 4]
-        ring = torch.cat([around[:, :4], around[:, 5:]], dim=1)  # [B, 8, 192]
-        place = self.decoder.places[target, 1:]  # [B, 8]
-        x = mae.patch_embed(ring) + self.position[place]  # [B, 8, 64]
-        x = mae.decoder_embed(mae.encode(x, self.present[target]))  # [B, 9, 128]
-        prediction = self.decoder(x, target, count)  # [B, 192]
+        truth, prediction = around[:, 4], self.predict(around, target, count)
         normalised, mean, deviation = normalise_patches(truth)
         if self.error_space == "pixels":
             return (prediction * deviation + mean - truth).square().mean(-1)
         return (prediction - normalised).square().mean(-1)
+
+    def predict(self, around: Tensor, target: Tensor, count: int) -> Tensor:
+        """Predict patches, standardised, from their neighbours alone (Eq. 3): [B, 192]."""
+        mae = self.mae
+        ring = torch.cat([around[:, :4], around[:, 5:]], dim=1)  # [B, 8, 192]
+        place = self.decoder.places[target, 1:]  # [B, 8]
+        x = mae.patch_embed(ring) + self.position[place]  # [B, 8, 64]
+        x = mae.decoder_embed(mae.encode(x, self.present[target]))  # [B, 9, 128]
+        return self.decoder(x, target, count)
 
 
 def _as_block(module: nn.Module) -> Block:

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from rlvit.code import code_digest
 from rlvit.contracts import Artifact, Environment, RunContext
-from rlvit_spirl.config import SpirlConfig
+from rlvit_spirl.mae_config import MaeConfig
+
+# Settings of a protocol that change the frames of a random policy.
+WRAPPER = (
+    *("frame_skip", "max_noops", "sticky_probability", "horizon", "size"),
+    *("fire_on_reset", "full_actions"),
+)
 
 
 def record(
@@ -36,7 +42,7 @@ def record(
     return frames
 
 
-def recorded_frames(context: RunContext, config: SpirlConfig, seed: int) -> Artifact:
+def recorded_frames(context: RunContext, config: MaeConfig, seed: int) -> Artifact:
     """Return the artifact with the pre-training frames of this game and seed."""
     count = config.frames_of(context.task.name)
     settings = {**context.protocol.settings, "terminal_on_life_loss": config.first_lives_only}
@@ -60,12 +66,12 @@ def recorded_frames(context: RunContext, config: SpirlConfig, seed: int) -> Arti
         np.savez_compressed(folder / "frames.npz", frames=frames)
 
     def inputs() -> dict[str, Any]:
-        wrapper = ("frame_skip", "max_noops", "sticky_probability", "horizon", "size")
+        given = context.protocol.settings
         return {
             "game": context.task.name,
             "frames": count,
             "first_lives_only": config.first_lives_only,
-            "wrapper": {name: context.protocol.settings[name] for name in wrapper},
+            "wrapper": {name: given[name] for name in WRAPPER if name in given},
             "seed": seed,
             "code": code_digest(record, type(environment)),
         }

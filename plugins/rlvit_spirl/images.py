@@ -36,8 +36,8 @@ class SalientImagePatches:
     autoencoder comes from `fit`.
     """
 
-    def __init__(self, backbone: TokenBackbone) -> None:
-        """Take the grid of a backbone.
+    def __init__(self, backbone: TokenBackbone, train_images: int | None = None) -> None:
+        """Take the grid of a backbone, and how many images its autoencoder may learn from.
 
         Raises:
             UsageProblem: its patches are single pixels, which have nothing to reconstruct.
@@ -50,6 +50,7 @@ class SalientImagePatches:
                 f"{self.image_size} pixels wide are single pixels; expected 2 or more a side. "
                 "Choose a backbone with fewer patches."
             )
+        self.train_images = train_images
         self.sha256 = ""  # of the autoencoder's weights
         self._errors: PatchErrors | None = None
         self._seen: _Seen | None = None
@@ -168,6 +169,6 @@ def fit(context: RunContext, selector: Selector) -> None:
     """
     if isinstance(selector, SalientImagePatches):
         mae, sha256 = pretrained_on_images(
-            context, selector.grid, selector.side, selector.image_size
+            context, selector.grid, selector.side, selector.image_size, selector.train_images
         )
         selector.adopt(mae, sha256)

@@ -10,7 +10,7 @@ from rlvit.hookspecs import hookimpl
 from rlvit.sections import ReportSection, SectionContent, SectionRequest
 from rlvit.specs import BackboneSpec, MethodSpec, MetricDef, PublishedResult, SelectorSpec
 
-RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+RLVIT_API = ">=1.1,<2"  # the versions of the plugin API that this is written for
 SMALLEST = {
     "frames": 64,
     "epochs": 2,
@@ -26,6 +26,7 @@ SMALLEST = {
     "checkpoint_every": 9,
     "mae_checkpoint_every": 2,
     "log_every": 5,
+    "figures": False,
 }
 SMALLEST_PATCH = 2 * 2 * 3  # values of the smallest patch that has something to reconstruct
 CITE = "SPIRL: efficient salient patch input reinforcement learning from masked auto-encoders"
@@ -47,6 +48,7 @@ def rlvit_methods() -> Sequence[MethodSpec]:
         return estimate(config, task, protocol)
 
     return [
+        _rainbow(),
         MethodSpec(
             name="spirl",
             summary="an MAE finds salient patches, data-efficient Rainbow plays Atari from them",
@@ -60,8 +62,38 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             adapt=adapt,
             progress={"eval/return": "train/return"},
             smallest=SMALLEST,
-        )
+        ),
     ]
+
+
+def _rainbow() -> MethodSpec:
+    """Return the baseline on whole frames."""
+    from rlvit_spirl.whole_config import PRESETS, WholeFrameConfig
+
+    def train(context: Any, config: Any) -> None:
+        from rlvit_spirl.whole_frames import train
+
+        train(context, config)
+
+    def estimate(config: Any, task: Any, protocol: Any, parts: Any) -> Any:
+        from rlvit_spirl.cost import estimate_whole_frames
+
+        return estimate_whole_frames(config, task, protocol)
+
+    fields = WholeFrameConfig.model_fields
+    return MethodSpec(
+        name="de-rainbow",
+        summary="data-efficient Rainbow plays Atari from whole frames: SPIRL's baseline",
+        cite="van Hasselt et al. 2019; SPIRL, Tables 2 and 12",
+        task_kind="game",
+        config=WholeFrameConfig,
+        presets=PRESETS,
+        slots={"reward": "sign"},
+        train=train,
+        estimate=estimate,
+        progress={"eval/return": "train/return"},
+        smallest={name: value for name, value in SMALLEST.items() if name in fields},
+    )
 
 
 @hookimpl
@@ -95,7 +127,15 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
 
         if isinstance(backbone, MaskedAutoencoder):
             return SalientPatches(backbone, config, task)
-        return SalientImagePatches(backbone)
+        # A method that trains on some of the images has no more for the autoencoder.
+        return SalientImagePatches(backbone, getattr(config, "train_images", None))
+
+    def fit_cost(config: Any, task: Any, parts: Any) -> Any:
+        if parts["backbone"].shape is None:  # of games, whose autoencoder is SPIRL's own
+            return ()
+        from rlvit_spirl.image_mae import estimate_on_images
+
+        return estimate_on_images(config, task, parts)
 
     def check(shape: Any) -> None:
         from rlvit.errors import UsageProblem
@@ -119,6 +159,7 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
             needs=frozenset({"images"}),
             make=make,
             fit=fit,
+            fit_cost=fit_cost,
             check=check,
         )
     ]
@@ -133,13 +174,26 @@ def rlvit_published() -> Sequence[PublishedResult]:
 
 
 @hookimpl
+def rlvit_commands() -> Sequence[Any]:
+    """Offer to look at finished runs, and to let their agents play."""
+    from rlvit_spirl.replay_command import commands
+
+    return commands()
+
+
+@hookimpl
 def rlvit_report_sections() -> Sequence[ReportSection]:
-    """Offer the distribution of the patches that frames keep."""
+    """Offer the distribution of the patches that frames keep, and pictures of games."""
 
     def build(request: SectionRequest) -> SectionContent | None:
         from rlvit_spirl.sections import kept_patches
 
         return kept_patches(request)
+
+    def look(request: SectionRequest) -> SectionContent | None:
+        from rlvit_spirl.sections import looks
+
+        return looks(request)
 
     return [
         ReportSection(
@@ -147,7 +201,13 @@ def rlvit_report_sections() -> Sequence[ReportSection]:
             title="Patches kept",
             summary="How many patches SPIRL keeps of a frame, against its cap.",
             build=build,
-        )
+        ),
+        ReportSection(
+            name="spirl-looks",
+            title="What the agents look at",
+            summary="A game of each arm: what is kept of its frames, and what the policy reads.",
+            build=look,
+        ),
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -11,6 +12,9 @@ from rlvit.config import MethodConfig, Search, setting
 LEARN = "Learning (data-efficient Rainbow)"
 NETWORK = "Network"
 KEEPING = "Book-keeping"
+
+# The paper's second regime (section 5.1): as many updates as in the first.
+REGIME_400K: Mapping[str, Any] = {"steps": 400_000, "steps_per_update": 4}
 
 
 class RainbowConfig(MethodConfig):
@@ -159,6 +163,14 @@ class RainbowConfig(MethodConfig):
         group=KEEPING,
         bookkeeping=True,
         ge=1,
+    )
+    figures: bool = setting(
+        True,
+        help="Draw pictures and a film of the first evaluation game at the end.",
+        unit="-",
+        source="rlvit",
+        group=KEEPING,
+        bookkeeping=True,
     )
     log_every: int = setting(
         100,

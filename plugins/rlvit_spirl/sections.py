@@ -12,16 +12,27 @@ from rlvit.sections import (
     SectionColumn,
     SectionContent,
     SectionFigure,
+    SectionPicture,
     SectionRequest,
     SectionTable,
     SectionTrial,
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-METHOD = "spirl"
+METHOD, BASELINE = "spirl", "de-rainbow"
+PICTURES = {  # of the artifact "figures"
+    "selection.png": "Lorenz curves of the errors, and the patches kept",
+    "attention.png": "What the policy attends to of what is kept",
+    "reconstructions.png": "What the autoencoder rebuilds, and its errors",
+    "patches_kept.png": "Patches kept, and the paper's counts",
+    "frames.png": "What an agent sees that sees whole frames",
+    "episode.gif": "The first evaluation game",
+}
 COLUMNS = (
     SectionColumn("arm"),
     SectionColumn("runs"),
@@ -50,6 +61,30 @@ def kept_patches(request: SectionRequest) -> SectionContent | None:
     return SectionContent(
         tables=[SectionTable("Patches kept by SPIRL", COLUMNS, rows, note)], figures=[figure]
     )
+
+
+def looks(request: SectionRequest) -> SectionContent | None:
+    """Show the pictures and the film of one run of each arm, the last seed that has any."""
+    found = [
+        SectionPicture(
+            f"{meaning} · {arm.label}", f"{meaning}: {arm.label}, run {trial.id}.", files[name]
+        )
+        for arm in request.arms
+        if arm.method in (METHOD, BASELINE)
+        for trial, files in _drawn(request, arm)
+        for name, meaning in PICTURES.items()
+        if name in files
+    ]
+    return SectionContent(figures=found) if found else None
+
+
+def _drawn(request: SectionRequest, arm: SectionArm) -> list[tuple[SectionTrial, dict[str, Path]]]:
+    """Return the last run of an arm that drew pictures, with its files by name, if there is one."""
+    for trial in reversed(arm.trials):
+        files = {path.name: path for path in request.files(trial, "figures", "*")}
+        if files:
+            return [(trial, files)]
+    return []
 
 
 def _counts(request: SectionRequest, arm: SectionArm) -> list[tuple[NDArray[np.int64], int]]:

@@ -40,6 +40,10 @@ class AtariSettings:
     horizon: int = 27_000
     # Side of the square observation in pixels. SPIRL Table 9.
     size: int = 96
+    # Whether all 18 actions are offered, also where some do the same. SPIRL's code: no.
+    full_actions: bool = False
+    # Whether frames are grey, as the emulator's palette says, not in three colours.
+    grey: bool = False
     # Whether FIRE is pressed after a new game, in games that have it. SPIRL's code.
     fire_on_reset: bool = True
 
@@ -85,9 +89,15 @@ class AtariGame:
         self._ale.setInt("random_seed", seed % SEED_LIMIT)
         self._ale.setFloat("repeat_action_probability", 0.0)
         self._ale.loadROM(path)
-        self._actions = [int(action.value) for action in self._ale.getMinimalActionSet()]
+        offered = (
+            self._ale.getLegalActionSet()
+            if settings.full_actions
+            else self._ale.getMinimalActionSet()
+        )
+        self._actions = [int(action.value) for action in offered]
         height, width = self._ale.getScreenDims()
-        self._screens = np.zeros((2, height, width, 3), dtype=np.uint8)  # third and fourth frame
+        shape = (2, height, width) if settings.grey else (2, height, width, 3)
+        self._screens = np.zeros(shape, dtype=np.uint8)  # third and fourth frame
         self._rom = rom
         self._settings = settings
         self._generator = np.random.default_rng(seed)
@@ -100,11 +110,11 @@ class AtariGame:
 
     @property
     def action_count(self) -> int:
-        """Number of actions in the game's minimal set."""
+        """Number of actions: those of the game's minimal set, or all."""
         return len(self._actions)
 
     def reset(self, full: bool = False) -> np.ndarray:
-        """Begin an episode and return its first frame, uint8 [3, size, size], RGB.
+        """Begin an episode and return its first frame, uint8 [3, size, size], RGB, or grey.
 
         After a terminal lost life the game goes on: its one no-op (and FIRE) was already played by
         `step`, so this is the frame that `step` returned. Otherwise, and always with `full`, a new
@@ -124,7 +134,7 @@ class AtariGame:
         FIRE, and it is the only one. What the no-op and FIRE score is not counted, as published.
 
         Args:
-            action: index into the minimal action set, 0 to `action_count` - 1.
+            action: index into the set of actions, 0 to `action_count` - 1.
 
         Raises:
             ValueError: no such action.
@@ -136,7 +146,7 @@ class AtariGame:
             raise ValueError(f"{self._rom} has actions 0..{len(self._actions) - 1}, got {action}")
         reward = self._hold(self._actions[action])
         life_lost = self._advance_lost_life()
-        self._ale.getScreenRGB(self._screens[1])
+        self._look(1)
         frame = self._frame()
         self._steps += 1
         ended = bool(self._ale.game_over())
@@ -204,7 +214,7 @@ class AtariGame:
         self._lives = self._ale.lives()
         self._steps = 0
         self._screens[0] = 0
-        self._ale.getScreenRGB(self._screens[1])
+        self._look(1)
         return self._frame()
 
     def _hold(self, code: int) -> float:
@@ -212,7 +222,7 @@ class AtariGame:
         reward = 0.0
         for frame in range(self._settings.frame_skip):
             if frame == self._settings.frame_skip - 1:
-                self._ale.getScreenRGB(self._screens[0])
+                self._look(0)
             # An ended game neither moves nor changes its screen, so both screens are its last one.
             if not self._ale.game_over():
                 reward += self._act(code)
@@ -237,14 +247,22 @@ class AtariGame:
             self._last_action = code
         return float(self._ale.act(self._last_action))
 
+    def _look(self, number: int) -> None:
+        """Take the emulator's screen."""
+        if self._settings.grey:
+            self._ale.getScreenGrayscale(self._screens[number])
+        else:
+            self._ale.getScreenRGB(self._screens[number])
+
     def _frame(self) -> np.ndarray:
-        """Maximum of the two screens, [height, width, 3], as uint8 [3, size, size]."""
+        """Maximum of the two screens as uint8 [3, size, size], or [1, size, size] if grey."""
         import cv2
 
         size = self._settings.size
         brightest = np.maximum(self._screens[0], self._screens[1])
         image = cv2.resize(brightest, (size, size), interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.uint8)
+        channels = image[None] if self._settings.grey else image.transpose(2, 0, 1)
+        return np.ascontiguousarray(channels, dtype=np.uint8)
 
 
 def make_game(rom: str, settings: Mapping[str, Any], seed: int) -> AtariGame:

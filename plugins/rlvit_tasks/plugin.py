@@ -17,10 +17,12 @@ from rlvit.specs import (
 )
 
 if TYPE_CHECKING:
-    from rlvit.contracts import Examination, Measurement
+    from pathlib import Path
+
+    from rlvit.contracts import Diagnosis, Examination, Measurement
     from rlvit_tasks.datasets import Dataset
 
-RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+RLVIT_API = ">=1.1,<2"  # the versions of the plugin API that this is written for
 # What a classifier's training is counted in: the rollouts and fine-tuning iterations behind it.
 UPDATES = "updates"
 
@@ -38,6 +40,34 @@ ATARI_100K_SPIRL = Protocol(
     summary="mean raw score of 50 full games with the final policy",
     source="SPIRL, appendix B.3 and Table 2 (100K, average); epsilon from its published code",
     settings={**WRAPPER, "episodes": 50, "epsilon": 0.001, "evaluation_horizon": 27_000},
+)
+ATARI_100K = Protocol(
+    name="atari100k",
+    summary="mean raw score of 100 full games with the final policy",
+    source="100 games as in Agarwal et al. 2021; else as atari100k-spirl",
+    settings={**ATARI_100K_SPIRL.settings, "episodes": 100},
+)
+ATARI_400K_BEST_MEDIAN = Protocol(
+    name="atari400k-best-median",
+    summary="largest median of 50 full games among evaluations every 50,000 steps",
+    source="SPIRL, section 5.1 and Table 2 (400K, median); 8 evaluations in its published code",
+    settings={**ATARI_100K_SPIRL.settings, "evaluate_every": 50_000},
+)
+MACHADO_18 = Protocol(
+    name="machado18",
+    summary="sticky actions, 18 actions, no lives: mean raw score of 100 games of the final policy",
+    source="Machado et al. 2018, section 5; there the last 100 games of training are measured",
+    settings={
+        **ATARI_100K_SPIRL.settings,
+        "max_noops": 0,
+        "fire_on_reset": False,
+        "full_actions": True,
+        "sticky_probability": 0.25,
+        "terminal_on_life_loss": False,
+        "horizon": 4_500,  # 18,000 frames
+        "evaluation_horizon": 4_500,
+        "episodes": 100,
+    },
 )
 QUICK = Protocol(
     name="quick",
@@ -68,7 +98,7 @@ def _game_task(game: Any) -> TaskSpec:
         kind="game",
         summary=f"the Atari 2600 game {game.name} on ale-py's emulator",
         source="Bellemare et al. 2013; Kaiser et al. 2020 for the selection of 26 games",
-        protocols=(ATARI_100K_SPIRL, QUICK),
+        protocols=(ATARI_100K_SPIRL, ATARI_100K, ATARI_400K_BEST_MEDIAN, MACHADO_18, QUICK),
         evaluator="full-games",
         facts={"random_score": game.random_score, "human_score": game.human_score},
         make=make,
@@ -118,7 +148,8 @@ def rlvit_evaluators() -> Sequence[EvaluatorSpec]:
             name="full-games",
             summary="plays whole games, each with its own random stream; scores are raw",
             measure=play,
-            headline=("eval/return", "eval/human_normalised"),
+            headline=("eval/return", "eval/best_median", "eval/human_normalised"),
+            measures=tuple(metric.name for metric in _game_metrics()),
         ),
         EvaluatorSpec(
             name="classification",
@@ -131,8 +162,17 @@ def rlvit_evaluators() -> Sequence[EvaluatorSpec]:
                 "eval/nll": "nll",
                 "eval/gmacs": "macs",
             },
+            measures=tuple(metric.name for metric in _classification_metrics()),
         ),
     ]
+
+
+@hookimpl
+def rlvit_doctor(data_root: Path) -> Sequence[Diagnosis]:
+    """Look after the games' ROMs and the datasets."""
+    from rlvit_tasks.doctor import look
+
+    return list(look(data_root))
 
 
 @hookimpl
@@ -154,8 +194,19 @@ def rlvit_rewards() -> Sequence[RewardSpec]:
 @hookimpl
 def rlvit_metrics() -> Sequence[MetricDef]:
     """Declare what the evaluators measure."""
+    return [*_game_metrics(), *_classification_metrics()]
+
+
+def _game_metrics() -> list[MetricDef]:
+    """Declare what is measured of whole games."""
     return [
         MetricDef("eval/return", "points", "max", "mean raw score of the evaluation games"),
+        MetricDef(
+            "eval/best_median",
+            "points",
+            "max",
+            "largest median of raw scores among the evaluations during training",
+        ),
         MetricDef("eval/return_median", "points", "max", "median raw score of the games"),
         MetricDef("eval/length", "agent steps", "none", "mean length of the evaluation games"),
         MetricDef(
@@ -164,7 +215,6 @@ def rlvit_metrics() -> Sequence[MetricDef]:
             "max",
             "(mean score - random) / (human - random)",
         ),
-        *_classification_metrics(),
     ]
 
 

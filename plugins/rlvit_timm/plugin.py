@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rlvit.hookspecs import hookimpl
 from rlvit.specs import BackboneSpec, Need
 from rlvit_timm.names import ARCHITECTURES, GRID_MODELS, source
 
-RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+if TYPE_CHECKING:
+    from rlvit.contracts import Diagnosis
+
+RLVIT_API = ">=1.1,<2"  # the versions of the plugin API that this is written for
 PROVIDES: frozenset[Need] = frozenset(
     {"images", "tokens", "cls", "attention", "attended", "received"}
 )
@@ -19,6 +23,17 @@ PROVIDES: frozenset[Need] = frozenset(
 def rlvit_backbones() -> Sequence[BackboneSpec]:
     """Offer timm's plain Vision Transformers, and three small ones for small images."""
     return [_small(name) for name in GRID_MODELS] + [_architecture(name) for name in ARCHITECTURES]
+
+
+@hookimpl
+def rlvit_doctor() -> Sequence[Diagnosis]:
+    """Say whether pretrained weights may be fetched."""
+    from rlvit.contracts import Diagnosis
+
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "yes", "true"):
+        text = "HF_HUB_OFFLINE is set: of pretrained weights, only those fetched before"
+        return [Diagnosis("weights", "note", text, "unset HF_HUB_OFFLINE where there is a network")]
+    return [Diagnosis("weights", "ok", "pretrained weights (hub, hub:TAG) may be fetched")]
 
 
 def _architecture(name: str) -> BackboneSpec:

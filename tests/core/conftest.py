@@ -57,6 +57,16 @@ def program(tmp_path: Path, bare_site: Path, toy_site: Path) -> Program:
     return Program(tmp_path, [bare_site, toy_site])
 
 
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory, bare_site: Path, toy_site: Path) -> Path:
+    """Return a home with real runs of every kind, to be copied and damaged."""
+    import kept_home
+
+    folder = tmp_path_factory.mktemp("kept")
+    kept_home.make(Program(folder, [bare_site, toy_site]))
+    return folder / "home"
+
+
 @pytest.fixture
 def toy_alone(monkeypatch: pytest.MonkeyPatch, bare_site: Path, toy_site: Path) -> None:
     """Let this process see the toy plugin alone."""
@@ -68,3 +78,17 @@ def toy_alone(monkeypatch: pytest.MonkeyPatch, bare_site: Path, toy_site: Path) 
 def toy(toy_alone: None) -> Catalog:
     """Return the catalogue of the toy plugin alone."""
     return build_catalog(create_plugin_manager())
+
+
+@pytest.fixture(scope="session")
+def origin(
+    tmp_path_factory: pytest.TempPathFactory, bare_site: Path, toy_site: Path
+) -> tuple[Home, dict[str, Path], dict[str, str]]:
+    """Return a home, bundles of its runs by name, and the runs' ids by name."""
+    import bundle_lab
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(toy_site)
+        patch.syspath_prepend(bare_site)
+        catalog = build_catalog(create_plugin_manager())
+        return bundle_lab.make_origin(catalog, tmp_path_factory.mktemp("origin"))

@@ -305,7 +305,7 @@ def test_an_empty_list_is_readable_too(style: str, capsys: pytest.CaptureFixture
     elif style == "json":
         assert json.loads(out) == []
     else:
-        assert out == "run,name,preset,protocol,state,result,started,seconds,tags\n"
+        assert out == "run,name,parts,preset,protocol,state,result,started,seconds,tags\n"
 
 
 @pytest.mark.usefixtures("lived_home")

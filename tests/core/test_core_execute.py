@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from toy_program import Done, Program, add_plugin, until
 
@@ -42,6 +43,25 @@ def _rows(home: Path, table: str) -> list[dict[str, Any]]:
     with sqlite3.connect(home / "registry.db") as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(f'SELECT * FROM "{table}"')]
+
+
+def _kept(program: Program) -> Path:
+    """Return where the end of the run is kept until all know it."""
+    return _folder(program.home) / "ending.json"
+
+
+def _check_end_is_known(program: Program) -> None:
+    """Check that registry and folder agree that the run has completed, with all it recorded."""
+    assert _record(program.home).state == "completed"
+    folder = _folder(program.home)
+    assert json.loads((folder / "run.json").read_text())["state"] == "completed"
+    assert not list((folder / "checkpoint").iterdir())
+    assert not _kept(program).exists()
+    assert not list((program.home / "runs" / ".endings").iterdir())
+    points = [row for row in _rows(program.home, "point") if row["metric"] == "toy/weight"]
+    assert len(points) == STEPS
+    assert {row["metric"] for row in _rows(program.home, "result")} == {"toy/score", "toy/length"}
+    assert [row["role"] for row in _rows(program.home, "lineage")] == ["made"]
 
 
 def _folder(home: Path) -> Path:
@@ -442,7 +462,9 @@ def test_an_error_in_the_registry_while_a_run_ends_leaves_no_traceback(program: 
     assert "Traceback" not in done.err
     with sqlite3.connect(program.home / "registry.db") as connection:
         connection.execute("ALTER TABLE away RENAME TO run")
-    assert program("resume", "latest").code == 0
+    assert _kept(program).exists()
+    assert program("runs", "list").code == 0
+    _check_end_is_known(program)
 
 
 def test_the_installed_program_runs_and_stops_like_the_module(
@@ -489,9 +511,11 @@ def test_a_run_whose_folder_is_removed_meanwhile_has_failed(program: Program) ->
 
 
 def test_a_process_of_another_boot_or_time_is_dead() -> None:
-    identity = provenance.process_identity()
-    now = time.time()
-    assert provenance.is_alive(identity, None, now)
+    whole, now = provenance.process_identity(), time.time()
+    assert provenance.is_alive(whole, None, now)
+    assert not provenance.is_alive({**whole, "boot_id": "another"}, now, now)
+    assert not provenance.is_alive({**whole, "age_of_boot": whole["age_of_boot"] - 60}, now, now)
+    identity = {key: whole[key] for key in ("host", "boot", "pid", "started")}  # as once written
     assert provenance.is_alive({**identity, "boot": identity["boot"] + 1.5}, None, now)
     assert not provenance.is_alive({**identity, "boot": identity["boot"] - 60}, now, now)
     assert not provenance.is_alive({**identity, "started": identity["started"] - 60}, now, now)
@@ -499,12 +523,24 @@ def test_a_process_of_another_boot_or_time_is_dead() -> None:
     elsewhere = {**identity, "host": "elsewhere", "boot": 0.0}
     assert provenance.is_alive(elsewhere, now - 60, now)
     assert not provenance.is_alive(elsewhere, now - 6000, now)
+    assert provenance.is_alive(elsewhere, now + 3600, now), "its clock, or ours, was set"
+
+
+@pytest.mark.parametrize("by", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_makes_no_process_dead(
+    monkeypatch: pytest.MonkeyPatch, by: float
+) -> None:
+    identity = provenance.process_identity()
+    boot, create = psutil.boot_time, psutil.Process.create_time
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot() + by)
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: create(self) + by)
+    assert provenance.is_alive(identity, None, time.time() + by)
 
 
 def test_threads_beyond_the_processors_do_not_make_a_run_faster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cost, "_seconds", lambda matrix: 0.5)
-    monkeypatch.setattr(cost, "resolve_threads", lambda threads: 4)
+    monkeypatch.setattr("rlvit.runs.plan.resolve_threads", lambda threads: 4)
     speeds = [cost.device_speed("cpu", threads) for threads in (1, 2, 4, 64)]
     assert [speed / speeds[0] for speed in speeds] == [1, 2, 4, 4]

@@ -39,7 +39,25 @@ BROKEN = {
     "imports": ("import nothing_of_this_name", "ModuleNotFoundError"),
     "wrong-syntax": ("def (", "SyntaxError"),
     "misspelt": ("@hookimpl\ndef rlvit_metods():\n    return []", "no hook named 'rlvit_metods'"),
-    "argument": ("@hookimpl\ndef rlvit_run_ended(runn):\n    pass", "PluginValidationError"),
+    "argument": (
+        "@hookimpl\ndef rlvit_run_ended(runn):\n    pass",
+        "rlvit_run_ended(runn) Argument(s) {'runn'} are declared in the hookimpl",
+    ),
+    "unmarked": ("def rlvit_metrics():\n    return []", "rlvit_metrics lacks @hookimpl"),
+    "no-answer": (
+        "@hookimpl\ndef rlvit_metrics():\n    [metric('z')]",
+        "TypeError: rlvit_metrics returned None, expected a list",
+    ),
+    "no-such-need": (
+        "@hookimpl\ndef rlvit_selectors():\n"
+        "    return [SelectorSpec('z', '-', '-', frozenset({'colour'}), print)]",
+        "the selector 'z': needs has colour; expected some of images, reconstruction, tokens",
+    ),
+    "no-name": (
+        "@hookimpl\ndef rlvit_selectors():\n"
+        "    return [SelectorSpec('My Selector', '-', '-', frozenset(), print)]",
+        "the selector 'My Selector': expected a name of small letters, digits, dashes",
+    ),
     "hook-raises": ("@hookimpl\ndef rlvit_tasks():\n    raise KeyError('x')", "KeyError"),
     "hook-exits": ("@hookimpl\ndef rlvit_tasks():\n    raise SystemExit(3)", "SystemExit"),
     "takes-method": (
@@ -146,7 +164,9 @@ def test_the_installed_program_survives_all_broken_plugins_at_once(
     assert call("--help").returncode == 0
 
 
-@pytest.mark.parametrize("answer", ["raise ValueError('no')", "return ['x']", "return 3"])
+@pytest.mark.parametrize(
+    "answer", ["raise ValueError('no')", "return ['x']", "return 3", "return None"]
+)
 def test_broken_commands_of_a_plugin_do_not_take_the_others_away(
     answer: str, catalog_with: Callable[..., Catalog], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,6 +224,18 @@ def test_a_name_that_is_taken_does_not_harm_its_first_owner(
     assert list(catalog.problems) == ["z"]
     assert list(catalog.entries["method"]) == ["toy"]
     assert catalog.entry("method", "toy").owner.distribution == "rlvit-toy"
+
+
+def test_a_module_of_two_distributions_is_offered_once(
+    toy_alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, module = tmp_path / "others", f"{tmp_path.name}_shared"
+    add_plugin(site, "a-one", HEAD, module=module)
+    add_distribution(site, "second", {"b-two": module})
+    monkeypatch.syspath_prepend(site)
+    catalog = build_catalog(create_plugin_manager())
+    reason = "is offered by dist-a-one already, as plugin 'a-one': uninstall one"
+    assert catalog.problems == {"b-two": f"ValueError: {module} {reason}"}
 
 
 def test_names_are_found_in_any_case_and_near_misses_are_suggested(toy: Catalog) -> None:

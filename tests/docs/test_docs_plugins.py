@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from plugin_site import install, run_tests
@@ -18,6 +20,8 @@ from toy_program import Program, add_distribution, add_plugin
 from rlvit import hookspecs
 from rlvit.cli.main import invoke
 from rlvit.compatibility import API_CHANGES, written
+from rlvit.contracts import Selection, SelectorView
+from rlvit.specs import Need
 from rlvit.testing.plugins import PUBLIC
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +43,18 @@ def test_reference_has_a_heading_for_each_hook_with_its_arguments() -> None:
     headings = re.findall(r"^## (rlvit_\w+)\((.*)\)$", text, re.M)
     wanted = {name: ", ".join(inspect.signature(hook).parameters) for name, hook in HOOKS.items()}
     assert dict(headings) == wanted
+
+
+def test_reference_says_what_a_selector_sees() -> None:
+    text = (PAGES / "reference.md").read_text()
+    section = text.partition("## rlvit_selectors()")[2].partition("\n## ")[0]
+    table = section.partition("| need |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == set(get_args(Need))
+    fields = section.partition("| field |")[2].partition("\n\n")[0]
+    documented = {"data", *re.findall(r"^\| `(\w+)` \|", fields, re.M)}
+    assert documented == {field.name for field in dataclasses.fields(SelectorView)}
+    for field in dataclasses.fields(Selection):
+        assert f"`{field.name}`, " in section
 
 
 def examples() -> dict[str, str]:
@@ -106,6 +122,23 @@ def test_the_whole_plugin_of_the_tutorial_keeps_the_rules_and_runs(tmp_path: Pat
     options = ("--preset", "quick", "--steps", "12", "--device", "cpu", "--threads", "1")
     ran = program("run", "--plugin", "bright", "--dataset", "digits", *options)
     assert ran.code == 0, ran.err
+
+
+def test_the_tutorial_names_its_own_plugin_and_gives_the_package_a_sound_project() -> None:
+    text = (PAGES / "tutorial.md").read_text()
+    assert re.findall(r"rlvit plugins (?:show|check) (\w+)", text) == ["brightest"] * 3
+    first = tomllib.loads(tutorial()["pyproject.toml"])
+    (edits,) = re.findall(r"\n```toml\n(\[project.entry-points.*?)```", text, re.S)
+    kept = tutorial()["pyproject.toml"].partition("[project.entry-points")[0]
+    package = tomllib.loads(kept + edits)
+    assert package["project"]["entry-points"]["rlvit.plugins"] == {
+        "brightest": "rlvit_brightest.plugin"
+    }
+    assert package["project"].keys() == first["project"].keys()
+    assert package["tool"]["setuptools"] == {
+        "packages": ["rlvit_brightest"],
+        "package-data": {"rlvit_brightest": ["*.toml"]},
+    }
 
 
 def test_the_example_package_is_installed_by_pip_checked_and_run(tmp_path: Path) -> None:

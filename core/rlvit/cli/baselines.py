@@ -51,6 +51,7 @@ def add_command(
     from rlvit.registry.store import Store
     from rlvit.report.baselines import fit, read, to_rows
     from rlvit.report.summary import count
+    from rlvit.runs.mirrors import mirror_baselines
 
     catalog = load_catalog()
     found = fit(read(file, name=name, protocol=protocol, metric=metric, cite=cite), catalog)
@@ -59,6 +60,7 @@ def add_command(
     with closing(Store(ctx.obj.registry_url)) as store:
         store.declare_metrics(catalog.metrics.values())
         added = store.add_baselines(rows)
+        mirror_baselines(store, ctx.obj)
     for method in dict.fromkeys(reference.name for reference in found):
         _report(method, [one for one in found if one.name == method])
     known = list(catalog.entries["task"])
@@ -154,7 +156,9 @@ def _row(found: Sequence[Reference], added: str | None) -> dict[str, Any]:
 def remove_command(ctx: click.Context, name: str) -> None:
     """Forget what was imported under a NAME."""
     from rlvit.report.summary import count
+    from rlvit.runs.mirrors import mirror_baselines
 
     with open_registry(ctx.obj) as store:
         removed = store.remove_baselines(name)
+        mirror_baselines(store, ctx.obj)
     click.echo(f"{name}: {count(removed, 'value')} removed")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rlvit.cli.ranges import NumberRange
 from rlvit.cli.session import load_catalog, open_registry
 from rlvit.cli.tables import format_option, show
 
@@ -60,7 +61,7 @@ def plan() -> None:
 @click.argument("claim")
 @click.option(
     "--power",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=NumberRange(0, 1, min_open=True, max_open=True),
     default=0.8,
     show_default=True,
     help="Probability with which the claim is to be settled.",

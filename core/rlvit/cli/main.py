@@ -18,13 +18,21 @@ COMMANDS = {
     "tune": ("rlvit.cli.tune", "tune", "Search for good settings with Optuna."),
     "matrix": ("rlvit.cli.matrix", "matrix", "Run a method with every combination of parts."),
     "runs": ("rlvit.cli.runs", "runs", "List, show, compare and annotate runs."),
+    "registry": ("rlvit.cli.registry", "registry", "Query, upgrade, check the registry."),
     "report": ("rlvit.cli.report", "report", "Compare runs: tables, figures, one page."),
+    "export": ("rlvit.cli.bundle", "export_command", "Write runs into one file."),
+    "import": ("rlvit.cli.bundle", "import_command", "Take runs from such files."),
     "export-model": ("rlvit.cli.export", "export_model", "Write a trained model as plain files."),
     "baselines": ("rlvit.cli.baselines", "baselines", "Import scores to compare with."),
     "claims": ("rlvit.cli.claims", "claims", "Judge statements about the results."),
     "plan": ("rlvit.cli.claims", "plan", "Say how many seeds a claim needs."),
     "plugins": ("rlvit.cli.plugins", "plugins", "List, show, check and begin plugins."),
+    "doctor": ("rlvit.cli.doctor", "doctor", "Look for what is wrong here, and mend it."),
+    "completion": ("rlvit.cli.completion", "completion", "Complete rlvit's words in your shell."),
 }
+
+
+COMPLETE = "_RLVIT_COMPLETE"  # what a shell sets when it asks for completions
 
 
 class LazyGroup(click.Group):
@@ -68,7 +76,7 @@ class LazyGroup(click.Group):
         offered: dict[str, click.Command] = {}
         for info in plugins.active:
             try:
-                answers = plugins.caller(info.name, "rlvit_commands")()
+                answers = plugins.ask(info.name, "rlvit_commands")
                 named = {command.name: command for commands in answers for command in commands}
             except (Exception, SystemExit) as problem:
                 refuse_if_strict({info.name: f"{type(problem).__name__}: {problem}"})
@@ -113,14 +121,20 @@ def _refuse_unreadable(arguments: Sequence[str]) -> None:
 
 
 def _hoist(words: list[str]) -> list[str]:
-    """Move `--home` and `--registry` in front of the command, where they may be given too."""
+    """Move `--home` and `--registry` in front of the command, where they may be given too.
+
+    Raises:
+        UsageProblem: one is the last word.
+    """
     front: list[str] = []
     rest: list[str] = []
     while words:
         word = words.pop(0)
         if word == "--":
             return [*front, *rest, word, *words]
-        if word in ("--home", "--registry") and words:
+        if word in ("--home", "--registry"):
+            if not words:
+                raise UsageProblem(f"{word} needs a value.")
             front += [word, words.pop(0)]
         elif word.startswith(("--home=", "--registry=")):
             front.append(word)
@@ -131,12 +145,19 @@ def _hoist(words: list[str]) -> list[str]:
 
 def invoke(arguments: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code."""
+    if COMPLETE in os.environ:  # a shell asks what may follow
+        from rlvit.cli.completion import answer
+
+        return answer(cli)
     try:
         words = list(sys.argv[1:] if arguments is None else arguments)
         _refuse_unreadable(words)
         outcome = cli.main(_hoist(words), prog_name="rlvit", standalone_mode=False)
         return outcome if isinstance(outcome, int) else 0
     except click.UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # `rlvit runs`: not before click 8.2
+            click.echo(error.format_message(), err=True)
+            return 2
         command = error.ctx.command_path if error.ctx else "rlvit"
         click.echo(f"Error: {error.format_message()} (see {command} --help)", err=True)
         return 2

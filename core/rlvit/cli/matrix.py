@@ -42,7 +42,8 @@ class MatrixCommand(RunCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Add `--plugin` if only one method fits."""
-        if peek(args, "--plugin") is None and not {"--help", "-h"} & set(args):
+        asked = ctx.resilient_parsing or {"--help", "-h"} & set(args)  # not to run anything
+        if peek(args, "--plugin") is None and not asked:
             name = _only_method(args)
             click.echo(f"method {name}: the only one that these options fit.", err=True)
             args = ["--plugin", name, *args]

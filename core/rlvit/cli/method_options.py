@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rlvit.cli.ranges import NumberRange
 from rlvit.errors import UsageProblem
 from rlvit.specs import DATASET
 
@@ -24,7 +25,7 @@ threads_option = click.option(
 )
 print_every_option = click.option(
     "--print-every",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=10.0,
     show_default=True,
     help="Seconds between progress lines where there is no terminal.",
@@ -44,8 +45,16 @@ class RunCommand(click.Command):
 
             catalog = load_catalog()
             ctx.meta["catalog"] = catalog
-            ctx.meta["method"] = catalog.method(name)
-        return super().parse_args(ctx, [_dashed(arg) for arg in args])
+            if not ctx.resilient_parsing or name in catalog.entries["method"]:  # else to complete
+                ctx.meta["method"] = catalog.method(name)
+        try:
+            return super().parse_args(ctx, [_dashed(arg) for arg in args])
+        except click.NoSuchOption as problem:
+            if name is not None:
+                _refuse_missing_slot(ctx, problem.option_name)
+                raise
+            text = f"{problem.format_message()} A method's own options need --plugin NAME."
+            raise click.UsageError(text, ctx) from None
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the fixed options and those of the method."""
@@ -86,6 +95,18 @@ class RunCommand(click.Command):
         for group, rows in by_group.items():
             with formatter.section(group):
                 formatter.write_dl(rows)
+
+
+def _refuse_missing_slot(ctx: click.Context, flag: str) -> None:
+    """Refuse an option for a slot that other methods have; raises UsageProblem."""
+    method: MethodSpec | None = ctx.meta.get("method")
+    slot = flag.lstrip("-")
+    if method is None or slot not in ctx.meta["catalog"].entries or slot in method.slots:
+        return
+    others = [e.spec for e in ctx.meta["catalog"].entries["method"].values()]
+    if any(slot in other.slots for other in others):
+        own = f"its slots are {', '.join(method.slots)}" if method.slots else "it has no slots"
+        raise UsageProblem(f"{flag}: {method.name} has no slot for a {slot}; {own}.")
 
 
 def _refuse_clashes(
@@ -148,17 +169,22 @@ def _method_options(method: MethodSpec) -> list[click.Parameter]:
 def _data_options() -> list[click.Parameter]:
     """Return the options of methods that train on images."""
     return [
-        click.Option(
-            ["--data-root"],
-            metavar="DIR",
-            help="Where datasets are, or are downloaded to.  [default: RLVIT_DATA, else ./data]",
-        ),
+        data_root_option(),
         click.Option(
             ["--skip-bad-images"],
             is_flag=True,
             help="Leave images out that cannot be decoded, and count them.",
         ),
     ]
+
+
+def data_root_option() -> click.Option:
+    """Return the option that says where datasets are."""
+    return click.Option(
+        ["--data-root"],
+        metavar="DIR",
+        help="Where datasets are, or are downloaded to.  [default: RLVIT_DATA, else ./data]",
+    )
 
 
 def _field_option(info: OptionInfo) -> click.Parameter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ def list_plugins(style: str) -> None:
     """List the installed plugins: version, hooks, API range and state.
 
     RLVIT_BLOCK=NAME,NAME leaves plugins out; with RLVIT_STRICT_PLUGINS=1 a broken plugin is an
-    error of every command.
+    error of every command that loads plugins.
     """
     catalog = load_catalog()
     show([_row(info, catalog.problems.get(info.name)) for info in catalog.plugins.found], style)
@@ -62,6 +63,9 @@ def show_plugin(name: str) -> None:
     if info is None:
         raise UnknownName("plugin", name, [i.name for i in catalog.plugins.found])
     click.echo(f"{info.name}  ({info.distribution} {info.version}, {info.module})")
+    if info.blocked:
+        click.echo("left out by RLVIT_BLOCK: it is not even imported")
+        return
     if name in catalog.problems:
         click.echo(f"quarantined: {catalog.problems[name]}")
         return
@@ -89,6 +93,7 @@ def check(name: str, data_root: Path | None, style: str) -> int:
     """
     catalog = load_catalog()
     from rlvit.testing import check_plugin
+    from rlvit.testing.suite import NOTE
 
     found: list[Finding] = []
     for finding in check_plugin(catalog, name, data_root):
@@ -99,6 +104,9 @@ def check(name: str, data_root: Path | None, style: str) -> int:
         click.echo("\r", err=True, nl=False)
     show(_findings(found), style)
     failed = [finding for finding in found if finding.state == "failed"]
+    for finding in found:
+        if finding.why.startswith(NOTE):
+            click.echo(f"{finding.part}: {finding.rule}: {finding.why}", err=True)
     counts = {state: sum(f.state == state for f in found) for state in ("ok", "failed", "skipped")}
     counted = ", ".join(f"{count} {state}" for state, count in counts.items())
     click.echo(f"{name}: {counted}", err=style != "table")
@@ -128,12 +136,12 @@ def _findings(found: Sequence[Finding]) -> list[dict[str, str | float]]:
 )
 def new(name: str, kind: str, out: Path | None) -> None:
     """Write a small plugin that works at once, with tests, and places to fill in."""
-    from rlvit.scaffold import write_plugin
+    from rlvit.scaffold import ALSO, write_plugin
 
     folder = write_plugin(load_catalog(), name, kind, out)
-    click.echo(f"{folder} is a working plugin. Next:")
-    click.echo(f"  pip install -e {folder}")
-    click.echo(f"  pytest {folder}")
+    click.echo(f"{folder} is a working plugin{ALSO.get(kind, '')}. Next:")
+    click.echo(f"  pip install -e {shlex.quote(f'{folder}[test]')}")
+    click.echo(f"  python -m pytest {shlex.quote(str(folder))}")
     click.echo(f"  rlvit plugins check {name}")
     click.echo(f"  grep -rn 'Fill in' {folder}/src")
 

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from rlvit.cli.method_options import (
     SLOT,
     RunCommand,
+    data_root_option,
     device_option,
     pick,
     print_every_option,
@@ -31,12 +32,22 @@ if TYPE_CHECKING:
 MOST_SEEDS = 10_000
 
 
-@click.command(cls=RunCommand)
+class RunOrTrial(RunCommand):
+    """Has `--data-root` also beside `--from-trial`, where no method is named."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options."""
+        params = super().get_params(ctx)
+        return params if "method" in ctx.meta else [data_root_option(), *params]
+
+
+@click.command(cls=RunOrTrial)
 @click.option("--plugin", metavar="NAME", help="The method.")
 @click.option(
     "--from-trial",
     metavar="STUDY:NUMBER",
-    help="Run a trial of a study again: everything but --name, --tag and --note is the trial's.",
+    help="Run a trial of a study again: everything is the trial's but --name, --tag, --note, "
+    "--threads and --data-root.",
 )
 @click.option(
     "--selector-from",
@@ -163,13 +174,16 @@ def _trial_again(ctx: click.Context, wanted: str, given: dict[str, Any]) -> list
     from rlvit.cli.session import load_catalog, open_studies
     from rlvit.tune.fresh import replayed
 
+    where = ("threads", "data_root")
     for name, parameter in ((p.name, p) for p in ctx.command.params if p.name):
-        free = name in ("from_trial", "name", "tags", "note", "dry_run", "print_every")
+        free = name in ("from_trial", "name", "tags", "note", "dry_run", "print_every", *where)
         if not free and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise UsageProblem(f"--from-trial decides {parameter.opts[0]}; leave one of them out.")
     ctx.meta["catalog"] = catalog = load_catalog()
     with open_studies(ctx.obj) as store:
-        plans = replayed(catalog, store, wanted)
+        plans = replayed(catalog, store, wanted, given["threads"], given.get("data_root"))
+    if given["threads"] is not None:
+        click.echo("note: with other --threads than before results are not bit-equal", err=True)
     tags = parse_tags(given["tags"])
     return [
         replace(plan, name=given["name"], note=given["note"], tags={**plan.tags, **tags})
@@ -316,7 +330,8 @@ def _conclude(ctx: click.Context, outcome: RunOutcome) -> int:
         click.echo(f"  details  {called} runs show {short}")
         click.echo(f"  curves   {called} ui")
         return 0
-    click.echo(f"  go on    {called} resume {short}")
+    mended = "   (once what is wrong is mended)" if outcome.state == "failed" else ""
+    click.echo(f"  go on    {called} resume {short}{mended}")
     if outcome.error is not None:
         raise RlvitError(outcome.error)
     return 130
@@ -327,11 +342,12 @@ def program(home: Home) -> str:
     import shlex
 
     from rlvit.home import Home
+    from rlvit.runs.provenance import without_passwords
 
     usual = Home.locate()
     words = ["rlvit"]
     if home.root != usual.root:
         words += ["--home", str(home.root)]
     if home.registry_url not in (usual.registry_url, Home.locate(home.root).registry_url):
-        words += ["--registry", home.registry_url]
+        words += ["--registry", without_passwords(home.registry_url)]
     return shlex.join(words)

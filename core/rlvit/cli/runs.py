@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from rlvit.catalog import match
+from rlvit.cli.filters import page_of_runs, run_filters
+from rlvit.cli.gc import gc_command
 from rlvit.cli.run import parse_tags
 from rlvit.cli.session import open_registry
 from rlvit.cli.tables import cell, format_option, moment, show
-from rlvit.errors import UnknownName, UsageProblem
+from rlvit.errors import UsageProblem
 
-STATES = ("created", "running", "completed", "failed", "interrupted")
 RESULT = "result/"  # of the facts that `diff` compares
-LISTED = ("run", "name", "preset", "protocol", "state", "result", "started", "seconds", "tags")
+LISTED = (
+    "run",
+    "name",
+    "parts",
+    "preset",
+    "protocol",
+    "state",
+    "result",
+    "started",
+    "seconds",
+    "tags",
+)
 
 
 @click.group()
 def runs() -> None:
-    """List, show, compare and annotate runs.
+    """List, show, compare, annotate and remove runs.
 
     RUN is an id, the start or end of one, a name, or `latest`.
     """
 
 
 @runs.command("list")
-@click.option("--plugin", "method", help="Only this method.")
-@click.option("--game", "--dataset", "--task", "task", help="Only this task.")
-@click.option("--protocol", help="Only this protocol.")
-@click.option("--preset", help="Only this preset.")
-@click.option("--state", help="Only this state.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Only this seed.")
-@click.option("--name", help="Only this name.")
-@click.option("--tag", metavar="KEY[=VALUE]", help="Only with this tag.")
-@click.option(
-    "--query", metavar="EXPR", help="Only where it is true: seed < 3 and config.lr <= 1e-3."
-)
-@click.option("--archived/--not-archived", default=False, help="Archived runs instead.")
+@run_filters
 @click.option(
     "--limit",
     type=click.IntRange(1, 2**31 - 1),
@@ -59,63 +58,13 @@ def runs() -> None:
 @click.pass_context
 def list_command(ctx: click.Context, /, style: str, **filters: Any) -> None:
     """List runs, newest first."""
-    if filters["state"] is not None:
-        filters["state"] = _one_of("state", filters["state"], STATES)
     with open_registry(ctx.obj) as store:
-        for name in ("method", "task", "protocol", "preset"):
-            if filters[name] is not None:
-                filters[name] = _known_name(store.engine, name, filters[name])
-        page = _page(store.engine, **filters)
+        page = page_of_runs(store.engine, **filters)
     show([_row(record, page.results[record.id]) for record in page.records], style, columns=LISTED)
     end = filters["offset"] + len(page.records)
     if page.records and end < page.total:
         text = f"{page.total - end:,} more of {page.total:,} runs: --offset {end}"
         click.echo(text, err=style != "table")
-
-
-def _page(engine: Any, query: str | None, limit: int, offset: int, **filters: Any) -> Any:
-    """Return the part of the list that filters and query choose."""
-    from rlvit.registry import queries
-
-    if query is None:
-        return queries.page(engine, limit=limit, offset=offset, **filters)
-    from rlvit.cli.session import load_catalog
-    from rlvit.report.collect import chosen_runs
-
-    chosen = chosen_runs(engine, load_catalog(), query)
-    return queries.page(engine, limit=limit, offset=offset, chosen=chosen, **filters)
-
-
-def _known_name(engine: Any, column: str, wanted: str) -> str:
-    """Return the name that the registry or a plugin has; raises UnknownName."""
-    from rlvit.registry import queries
-
-    stored = queries.names(engine, column)
-    if wanted in stored:
-        return wanted
-    names = [*stored, *_offered_names(column)]
-    return _one_of("plugin" if column == "method" else column, wanted, names)
-
-
-def _offered_names(column: str) -> list[str]:
-    """Name the methods, tasks, protocols or presets of the installed plugins."""
-    from rlvit.cli.session import load_catalog
-
-    catalog = load_catalog()
-    if column == "protocol":
-        return [protocol.name for protocol in catalog.protocols()]
-    if column == "preset":
-        methods = catalog.entries["method"].values()
-        return [preset.name for entry in methods for preset in entry.spec.presets]
-    return list(catalog.entries[column])
-
-
-def _one_of(what: str, wanted: str, names: Sequence[str]) -> str:
-    """Return one of the names, compared without regard to case; raises UnknownName."""
-    found = match(wanted, names)
-    if found is None:
-        raise UnknownName(what, wanted, set(names))
-    return found
 
 
 def _row(record: Any, results: list[Any]) -> dict[str, Any]:
@@ -125,6 +74,8 @@ def _row(record: Any, results: list[Any]) -> dict[str, Any]:
     return {
         "run": record.id,
         "name": None if record.name == record.id else record.name,
+        # the selector, which runs differ in most, is the last by name
+        "parts": " ".join(name for _, name in sorted(record.slots.items(), reverse=True)) or None,
         "preset": record.preset,
         "protocol": record.protocol,
         "state": record.state,
@@ -332,16 +283,25 @@ def _change(ctx: click.Context, run_id: str, change: Any) -> None:
 @click.pass_context
 def delete_command(ctx: click.Context, run_id: str, yes: bool) -> None:
     """Remove a run from the registry, and its folder. This cannot be undone."""
-    from rlvit.registry import queries
+    from rlvit.registry import contents, queries
+    from rlvit.runs.gc import take_away
 
     with open_registry(ctx.obj) as store:
         record = queries.find_run(store.engine, run_id)
         if record.state in ("running", "created"):
             raise UsageProblem(f"run {record.id} is {record.state}; stop it first.")
         folder = ctx.obj.runs / record.id
+        trial = contents.runs_of_trials(store.engine).get(record.id)
+        if trial is not None:
+            click.echo(
+                f"It belongs to trial {trial[1]} of study {trial[0]}: what that cost will no "
+                "longer be known, nor what each seed measured.",
+                err=True,
+            )
         if not yes:
             click.confirm(f"Delete {record.id} and {folder}?", abort=True)
-        store.delete_run(record.id)
-        if folder.is_dir():
-            shutil.rmtree(folder)
+        take_away(ctx.obj, store, record.id)
     click.echo(f"{record.id}: deleted")
+
+
+runs.add_command(gc_command)

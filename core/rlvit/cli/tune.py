@@ -15,10 +15,22 @@ from rlvit.cli.method_options import (
     request_of,
     threads_option,
 )
-from rlvit.cli.tune_show import best, conclude, export, list_, say, show_, show_study
-from rlvit.errors import UsageProblem
+from rlvit.cli.ranges import NumberRange
+from rlvit.cli.tune_best import best
+from rlvit.cli.tune_show import (
+    conclude,
+    export,
+    list_,
+    say,
+    show_,
+    show_cost,
+    show_study,
+)
+from rlvit.errors import RlvitError, UsageProblem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rlvit.catalog import Catalog
     from rlvit.home import Home
     from rlvit.registry.studies import StudyStore
@@ -54,10 +66,16 @@ for command in (list_, show_, export, best):
     tune.add_command(command)
 
 
+def _trials_option(default: str) -> Callable[[Any], Any]:
+    text = "Trials of its own in all; those taken from older studies do not count."
+    return click.option(
+        "--trials", type=click.IntRange(min=1), help=f"{text}  [default: {default}]"
+    )
+
+
 def _worker_options(command: Any) -> Any:
     """Add the options that say how a study is worked on, not what it is."""
     options = (
-        click.option("--trials", type=click.IntRange(min=1), help="Trials in all.  [default: 20]"),
         click.option(
             "--workers",
             type=click.IntRange(min=1, max=1000),
@@ -70,6 +88,26 @@ def _worker_options(command: Any) -> Any:
             "--storage",
             metavar="URL",
             help="Optuna's database.  [default: runs/optuna.db, or the registry's PostgreSQL]",
+        ),
+        click.option(
+            "--max-failures",
+            type=click.IntRange(min=0),
+            default=3,
+            show_default=True,
+            metavar="N",
+            help="End after so many trials that failed one after another; 0: never.",
+        ),
+        click.option(
+            "--timeout",
+            type=NumberRange(min=0),
+            metavar="MINUTES",
+            help="Begin no further trial after so long; the one under way is finished.",
+        ),
+        click.option(
+            "--enqueue",
+            multiple=True,
+            metavar="NAME=VALUE,...",
+            help="Try these values next; what is left out is drawn. Repeatable.",
         ),
         print_every_option,
     )
@@ -104,9 +142,15 @@ def _worker_options(command: Any) -> Any:
 )
 @click.option("--sampler", type=click.Choice(SAMPLERS), default="tpe", show_default=True)
 @click.option(
-    "--startup-trials", type=click.IntRange(min=1), help="Trials drawn at random before it learns."
+    "--startup-trials",
+    type=click.IntRange(min=1),
+    help="Trials drawn at random before tpe, gp or cmaes learns.  [default: 10; cmaes 1]",
 )
-@click.option("--population", type=click.IntRange(min=2), help="Of nsga2 and cmaes.")
+@click.option(
+    "--population",
+    type=click.IntRange(min=2),
+    help="Of nsga2 and cmaes.  [default: 50; cmaes by the number of settings]",
+)
 @click.option(
     "--pruner",
     type=click.Choice(PRUNERS),
@@ -120,9 +164,15 @@ def _worker_options(command: Any) -> Any:
     metavar="METRIC",
     help="What it looks at, one for each objective.  [default: what the method names]",
 )
-@click.option("--prune-from", type=click.IntRange(min=0), help="Step of its first decision.")
 @click.option(
-    "--prune-startup", type=click.IntRange(min=0), help="Finished trials before that.  [default: 5]"
+    "--prune-from",
+    type=click.IntRange(min=0),
+    help="Step of its first decision.  [default: 0; hyperband needs one]",
+)
+@click.option(
+    "--prune-startup",
+    type=click.IntRange(min=0),
+    help="Finished trials before median or dominated decides.  [default: 5]",
 )
 @click.option(
     "--prune-over",
@@ -138,7 +188,8 @@ def _worker_options(command: Any) -> Any:
     show_default=True,
     help="Runs of a trial; its value is their mean.",
 )
-@click.option("--dry-run", is_flag=True, help="Show the space and objectives; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the space, objectives and cost; write nothing.")
+@_trials_option("20")
 @_worker_options
 @click.pass_context
 def start(ctx: click.Context, /, dry_run: bool, **given: Any) -> int:
@@ -148,15 +199,18 @@ def start(ctx: click.Context, /, dry_run: bool, **given: Any) -> int:
     registry, on many.
     """
     from rlvit.registry.studies import StudyStore
-    from rlvit.tune import study
+    from rlvit.tune import storage, study
+    from rlvit.tune.queue import parse_queued
 
     catalog: Catalog = ctx.meta["catalog"]
     wanted = _wanted(given)
+    storage.check(ctx.obj, given["storage"])  # what is refused leaves nothing behind
+    record, base = study.describe(catalog, ctx.obj, wanted)
+    parse_queued(catalog, record, given["enqueue"])
     if dry_run:
-        record, _ = study.describe(catalog, ctx.obj, wanted)
         show_study(record, [])
+        show_cost(catalog, record, base)
         return 0
-    study.describe(catalog, ctx.obj, wanted)  # what is refused leaves nothing behind
     store = StudyStore(ctx.obj.registry_url)
     try:
         record = study.prepare(catalog, ctx.obj, store, wanted, say)
@@ -195,37 +249,71 @@ def _wanted(given: dict[str, Any]) -> Any:
 
 @tune.command()
 @click.argument("study")
+@_trials_option("as it was")
 @_worker_options
 @click.option("--data-root", metavar="DIR", help="Where the images are now, if they were moved.")
+@click.option(
+    "--retry-failed", is_flag=True, help="Try the values of failed trials again, in new trials."
+)
 @click.pass_obj
 def resume(home: Home, /, study: str, **given: Any) -> int:
     """Go on with a study as it was asked for."""
     from rlvit.cli.session import load_catalog, open_studies
     from rlvit.registry import studies
-    from rlvit.tune.study import mirror
+    from rlvit.runs.mirrors import mirror_study
+    from rlvit.tune.study import go_on
 
     with open_studies(home) as store:
         name = studies.find_study(store.engine, study).name
-        store.change_study(name, trials=given["trials"], stop="")
-        mirror(store, home, name)
+        go_on(store, name, given["trials"])
+        mirror_study(store, home, name)
         return _work(home, load_catalog(), store, name, given)
 
 
 def _work(home: Home, catalog: Catalog, store: StudyStore, name: str, given: dict[str, Any]) -> int:
     """Work on a study, with one process or several, and say how it stands; return the exit code."""
+    from rlvit.registry import studies
     from rlvit.tune import pool
 
-    if given["workers"] == 1:
-        code = _work_here(home, catalog, store, name, given)
-    else:
-        code = pool.run_pool(_jobs(home, store, name, given), say)
-    from rlvit.registry import studies
-
+    _queue(home, catalog, store, name, given)
+    problem, code = None, 0
+    try:
+        if given["workers"] == 1:
+            code = _work_here(home, catalog, store, name, given)
+        else:
+            code = pool.run_pool(_jobs(home, store, name, given), say)
+    except RlvitError as found:
+        problem = found
     record = studies.find_study(store.engine, name)
     trials = studies.list_trials(store.engine, name)
     conclude(home, record, trials)
+    if problem is not None:
+        raise problem
     finished = sum(trial.state in ("completed", "pruned") for trial in trials)
     return code or (0 if finished or not trials else 1)
+
+
+def _queue(
+    home: Home, catalog: Catalog, store: StudyStore, name: str, given: dict[str, Any]
+) -> None:
+    """Let the next trials have the values that are asked for, and those of failed trials."""
+    from rlvit.registry import studies
+    from rlvit.runs.mirrors import mirror_study
+    from rlvit.tune import queue
+    from rlvit.tune.study import open_study
+
+    retry = given.get("retry_failed", False)
+    if not given["enqueue"] and not retry:
+        return
+    opened = open_study(catalog, home, store, name, where=given["storage"])
+    queued = queue.enqueue(opened, queue.parse_queued(catalog, opened.record, given["enqueue"]))
+    if given["enqueue"]:
+        say(f"{queued} of {len(given['enqueue'])} settings are new, and are tried next")
+    if retry:
+        again = queue.enqueue_failed(opened)
+        wanted = studies.find_study(store.engine, name).trials
+        say(f"{again} failed trials are tried again under new numbers: {wanted} trials are wanted")
+        mirror_study(store, home, name)
 
 
 def _jobs(home: Home, store: StudyStore, name: str, given: dict[str, Any]) -> list[Any]:
@@ -239,16 +327,23 @@ def _jobs(home: Home, store: StudyStore, name: str, given: dict[str, Any]) -> li
     record = studies.find_study(store.engine, name)
     threads = resolve_threads(given["threads"] or record.request["threads"])
     each, root = share(threads, given["workers"]), given.get("data_root")
-    return [
-        Job(home, name, number, os.getpid(), each, given["storage"], root)
-        for number in range(given["workers"])
-    ]
+    rest = (given["storage"], root, given["max_failures"], _until(given))
+    return [Job(home, name, number, os.getpid(), each, *rest) for number in range(given["workers"])]
+
+
+def _until(given: dict[str, Any]) -> float | None:
+    """Return when, by the machine's monotonic clock, no further trial is begun; None: never."""
+    import time
+
+    minutes = given["timeout"]
+    return None if minutes is None else time.monotonic() + 60.0 * minutes
 
 
 def _work_here(
     home: Home, catalog: Catalog, store: StudyStore, name: str, given: dict[str, Any]
 ) -> int:
     from rlvit.cli.progress import make_display
+    from rlvit.tune.hearing import Hearing
     from rlvit.tune.pool import CODES
     from rlvit.tune.study import open_study
     from rlvit.tune.worker import Worker
@@ -263,7 +358,16 @@ def _work_here(
         data_root=given.get("data_root"),
     )
     try:
-        return CODES[Worker(opened, say, lambda: make_display(given["print_every"])).work()]
+        with Hearing(say) as hearing:
+            worker = Worker(
+                opened,
+                say,
+                lambda: make_display(given["print_every"]),
+                hearing=hearing,
+                max_failures=given["max_failures"],
+                until=_until(given),
+            )
+            return CODES[worker.work()]
     except KeyboardInterrupt:
         return CODES["interrupted"]
 
@@ -276,10 +380,16 @@ def stop(home: Home, study: str, now: bool) -> None:
     """Ask the workers of a study to end, wherever they run."""
     from rlvit.cli.session import open_studies
     from rlvit.registry import studies
+    from rlvit.runs.mirrors import mirror_study
+    from rlvit.tune.study import is_worked_on
 
     with open_studies(home) as store:
         name = studies.find_study(store.engine, study).name
+        trials = studies.list_trials(store.engine, name)
+        if not any(is_worked_on(store, trial) for trial in trials):
+            say(f"nobody works on a trial of {name} now; a worker that waits for one ends")
         store.change_study(name, stop="now" if now else "after")
+        mirror_study(store, home, name)
     when = "within seconds" if now else "after the trials they are at"
     from rlvit.cli.run import program
 

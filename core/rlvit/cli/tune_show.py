@@ -1,45 +1,63 @@
-"""What `rlvit tune` shows: lists of studies and trials, and how the leading trials compare."""
+"""What `rlvit tune` shows: studies and trials, how a study stands, and what it may cost."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlvit.cli.tables import format_option, show
-from rlvit.errors import RlvitError
+from rlvit.cli.tables import cell, format_option, moment, show
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rlvit.catalog import Catalog
     from rlvit.home import Home
     from rlvit.registry.records import StudyRecord, TrialRecord
-    from rlvit.tune.fresh import Standing
+    from rlvit.registry.store import Store
+    from rlvit.runs.plan import Request
+
+STATES = ("completed", "pruned", "failed", "interrupted", "running")
 
 
 def conclude(home: Home, study: StudyRecord, trials: list[TrialRecord]) -> None:
     """Say in a few lines how a study stands and what can be done next."""
     from rlvit.cli.run import program
     from rlvit.tune.fresh import leaders
+    from rlvit.tune.study import whole_grid
 
     called = f"{program(home)} tune"
-
-    counts = {state: 0 for state in ("completed", "pruned", "failed", "interrupted", "running")}
-    for trial in trials:
-        counts[trial.state] += 1
-    told = ", ".join(f"{number} {state}" for state, number in counts.items() if number)
-    click.echo(f"{study.name}: {told or 'no trial yet'}, {study.trials} wanted")
+    own = [trial for trial in trials if not trial.source]
+    counts = Counter(trial.state for trial in own)
+    whole = whole_grid(study, trials)
+    click.echo(f"{study.name}: {_told(study, trials, whole)}")
     leading = leaders(study, trials, 1)
     if leading:
         numbers = ", ".join(str(trial.number) for trial in leading[:12])
         what = "Pareto front" if len(study.objectives) > 1 else "leading trial"
         click.echo(f"  {what} {numbers}: found by one choice among many, so not yet best")
         click.echo(f"  confirm  {called} best {study.name} --fresh-seeds 5")
-    elif trials and counts["failed"] == len(trials):
-        click.echo(f"  every trial failed; the last: {trials[-1].reason}")
-    elif trials:
+    elif own and counts["failed"] == len(own):
+        click.echo(f"  every trial failed; the last: {own[-1].reason}")
+    elif own:
         click.echo("  no trial is completed yet, so there is nothing to compare")
-    if counts["interrupted"] or counts["running"] or len(trials) < study.trials:
+    if counts["failed"]:
+        click.echo(f"  again    {called} resume {study.name} --retry-failed")
+    if counts["interrupted"] or counts["running"] or (len(own) < study.trials and not whole):
         click.echo(f"  go on    {called} resume {study.name}")
     click.echo(f"  details  {called} show {study.name}")
+
+
+def _told(study: StudyRecord, trials: Sequence[TrialRecord], whole: bool) -> str:
+    """Return how many trials of its own a study has, and how many it took from others."""
+    counts = Counter(trial.state for trial in trials if not trial.source)
+    words = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+    taken = sum(bool(trial.source) for trial in trials)
+    if taken:
+        words.append(f"{taken} taken from older studies")
+    told = ", ".join(words) or "no trial yet"
+    return f"{told}, the grid is complete" if whole else f"{told}, {study.trials} wanted"
 
 
 @click.command("list")
@@ -53,20 +71,60 @@ def list_(home: Home, style: str) -> None:
     with open_registry(home) as store:
         rows = []
         for study in studies.list_studies(store.engine):
-            trials = studies.list_trials(store.engine, study.name)
-            done = sum(trial.state not in ("running", "interrupted") for trial in trials)
-            rows.append(
-                {
-                    "study": study.name,
-                    "method": study.method,
-                    "task": study.task,
-                    "finished": f"{done}/{study.trials}",
-                    "objectives": ", ".join(f"{m}:{d}" for m, d in study.objectives.items()),
-                    "sampler": study.sampler["name"],
-                }
-            )
-    columns = ("study", "method", "task", "finished", "objectives", "sampler")
-    show(rows, style, columns=columns)
+            trials = _seen(store, studies.list_trials(store.engine, study.name))
+            rows.append(_study_row(study, trials))
+    columns = ("study", "method", "task", "state", "finished", "taken", "objectives", "best")
+    show(rows, style, columns=(*columns, "sampler", "created"))
+
+
+def _study_row(study: StudyRecord, trials: list[TrialRecord]) -> dict[str, Any]:
+    own = [trial for trial in trials if not trial.source]
+    done = sum(trial.state in ("completed", "pruned", "failed") for trial in own)
+    return {
+        "study": study.name,
+        "method": study.method,
+        "task": study.task,
+        "state": state_of(study, trials),
+        "finished": f"{done}/{study.trials}",
+        "taken": len(trials) - len(own),
+        "objectives": ", ".join(f"{m}:{d}" for m, d in study.objectives.items()),
+        "best": best_found(study, trials),
+        "sampler": study.sampler["name"],
+        "created": moment(study.created_at),
+    }
+
+
+def state_of(study: StudyRecord, trials: Sequence[TrialRecord]) -> str:
+    """Return how a study stands: complete, running, stopped, or not begun."""
+    from rlvit.tune.study import whole_grid
+
+    own = [trial.state for trial in trials if not trial.source]
+    if "running" in own:
+        return "running"
+    if "interrupted" not in own and (len(own) >= study.trials or whole_grid(study, trials)):
+        return "complete"
+    return "stopped" if own else "not begun"
+
+
+def best_found(study: StudyRecord, trials: Sequence[TrialRecord]) -> str | None:
+    """Return the best value found while tuning; of several objectives each one's own."""
+    from rlvit.tune.summary import extreme
+
+    found = {m: extreme(trials, m, way) for m, way in study.objectives.items()}
+    words = [cell(one) if len(found) == 1 else f"{m} {cell(one)}" for m, one in found.items()]
+    return ", ".join(words) if all(one is not None for one in found.values()) else None
+
+
+def _seen(store: Store, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Return trials as they are: one whose process is gone is interrupted, whatever was written."""
+    from dataclasses import replace
+
+    from rlvit.tune.study import is_abandoned
+
+    return [
+        replace(trial, state="interrupted") if is_abandoned(store, trial) else trial
+        for trial in trials
+    ]
 
 
 @click.command("show")
@@ -77,21 +135,35 @@ def show_(home: Home, study: str, style: str) -> None:
     """Show a study and its trials."""
     from rlvit.cli.session import open_registry
     from rlvit.registry import studies
+    from rlvit.runs.cost import words
+    from rlvit.tune import summary
 
     with open_registry(home) as store:
         record = studies.find_study(store.engine, study)
-        trials = studies.list_trials(store.engine, record.name)
+        trials = _seen(store, studies.list_trials(store.engine, record.name))
+        whole = summary.summarise(store.engine, record)
+    rows = _trial_rows(record, trials, whole.deleted)
     if style == "table":
         show_study(record, trials)
-    rows = _trial_rows(record, trials)
+        cost = f"cost {words(whole.seconds)} of computing"
+        if whole.deleted:
+            cost += f", that of {len(whole.deleted)} deleted runs left out, for it is not known"
+        if trials:
+            click.echo(cost)
+        rows = [
+            {**row, "took": None if row["took"] is None else words(row["took"])} for row in rows
+        ]
     if rows or style != "table":
         show(rows, style)
 
 
 def show_study(study: StudyRecord, trials: list[TrialRecord]) -> None:
+    """Show what a study is, and what it found."""
+    from rlvit.tune.samplers import grid_size
     from rlvit.tune.space import space_of
 
     click.echo(f"study {study.name}: {study.method} on {study.task} under {study.protocol}")
+    click.echo(f"preset {study.preset}{_fixed(study.request)}")
     click.echo("optimises " + ", ".join(f"{m} ({d})" for m, d in study.objectives.items()))
     on = ", ".join(study.pruner.get("on") or ())
     click.echo(
@@ -99,22 +171,61 @@ def show_study(study: StudyRecord, trials: list[TrialRecord]) -> None:
         + (f" on {on}" if on else "")
         + f", seeds of each trial {', '.join(map(str, study.seeds))}"
     )
-    click.echo("searches")
-    for name, one in space_of(study).items():
+    space = space_of(study)
+    many = f" of a grid of {grid_size(space):,} points" if study.sampler["name"] == "grid" else ""
+    click.echo(f"{study.trials} trials{many}; searches")
+    for name, one in space.items():
         click.echo(f"  {name} = {one}")
+    best = best_found(study, trials)
     if not trials:
         click.echo("no trial yet")
+    if best is not None:
+        click.echo(f"best value found {best}, chosen among many and so too good on average")
 
 
-def _trial_rows(study: StudyRecord, trials: list[TrialRecord]) -> list[dict[str, Any]]:
-    """Return a row a trial: its state, values, settings and runs."""
+def _fixed(request: Mapping[str, Any]) -> str:
+    """Return what else than the preset decides the runs of a study, for the end of a line."""
+    parts = [f"{slot} {name}" for slot, name in request.get("slots", {}).items()]
+    fixed = [f"{name} = {value}" for name, value in request.get("values", {}).items()]
+    return "".join(f", {one}" for one in (*parts, *fixed))
+
+
+def show_cost(catalog: Catalog, study: StudyRecord, base: Request) -> None:
+    """Say what a study may take here, with settings as they are where nothing is searched."""
+    from rlvit.runs.cost import device_speed, stage_seconds, words
+    from rlvit.runs.plan import make_plan
+    from rlvit.tune.samplers import grid_size
+    from rlvit.tune.space import space_of
+    from rlvit.tune.terms import chosen_on_the_test
+
+    plan = make_plan(catalog, base)
+    run = sum(stage_seconds(plan.costs(), device_speed(plan.device, plan.threads)))
+    trials = study.trials
+    if study.sampler["name"] == "grid":
+        trials = min(trials, grid_size(space_of(study)))
+    count = trials * len(study.seeds)
+    click.echo(
+        f"expected cost of {trials} trials, {count} runs: {words(count * run)} on {plan.device}; "
+        "settings that are searched may change that"
+    )
+    if warning := chosen_on_the_test(plan, study.objectives):
+        click.echo(warning)
+
+
+def _trial_rows(
+    study: StudyRecord, trials: list[TrialRecord], deleted: frozenset[str]
+) -> list[dict[str, Any]]:
+    """Return a row a trial: its state, values, settings and runs; it took so many seconds."""
     return [
         {
             "trial": trial.number,
             "state": trial.state,
             **{metric: (trial.values or {}).get(metric) for metric in study.objectives},
             **{name: trial.params.get(name) for name in study.space},
-            "runs": " ".join(trial.runs.values()),
+            "took": None if trial.ended_at is None else trial.ended_at - trial.started_at,
+            "runs": " ".join(
+                f"{run} (deleted)" if run in deleted else run for run in trial.runs.values()
+            ),
             "why": trial.reason or (f"from {trial.source}" if trial.source else ""),
         }
         for trial in trials
@@ -126,101 +237,56 @@ def _trial_rows(study: StudyRecord, trials: list[TrialRecord]) -> list[dict[str,
 @click.option("--format", "style", type=click.Choice(("csv", "json")), default="csv")
 @click.pass_obj
 def export(home: Home, study: str, style: str) -> None:
-    """Write a study's trials as CSV or JSON, one row each."""
+    """Write a study's trials as CSV or JSON, one row each, with each seed's value and what pruners
+    looked at."""
     from rlvit.cli.session import open_registry
     from rlvit.registry import studies
+    from rlvit.tune import summary
 
     with open_registry(home) as store:
         record = studies.find_study(store.engine, study)
-        trials = studies.list_trials(store.engine, record.name)
-    fixed = ("trial", "state", *record.objectives, *record.space, "runs", "why")
-    show(_trial_rows(record, trials), style, columns=fixed)
+        trials = _seen(store, studies.list_trials(store.engine, record.name))
+        gone = summary.summarise(store.engine, record).deleted
+        rows = _trial_rows(record, trials, gone)
+        for row, trial in zip(rows, trials, strict=True):
+            row |= {"started": moment(trial.started_at), "ended": moment(trial.ended_at)}
+            row |= _by_seed(store, record, trial, gone)
+            row["looked at"] = _looked_at(store, record, trial, gone)
+    if style == "csv":
+        import json
+
+        rows = [{**row, "looked at": json.dumps(row["looked at"])} for row in rows]
+    columns = ("trial", "state", *record.objectives, *record.space, "took", "runs", "why")
+    show(rows, style, columns=(*columns, "started", "ended", "looked at"))
 
 
-@click.command()
-@click.argument("study")
-@click.option(
-    "--fresh-seeds",
-    type=click.IntRange(min=1, max=1000),
-    help="Run each again with so many seeds that the study did not use.",
-)
-@click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="How many; of several objectives it is the whole Pareto front.",
-)
-@click.option("--threads", type=int, help="CPU threads.  [default: as the study's]")
-@click.option("--data-root", metavar="DIR", help="Where the images are now, if they were moved.")
-@click.pass_obj
-def best(
-    home: Home,
-    study: str,
-    fresh_seeds: int | None,
-    top: int,
-    threads: int | None,
-    data_root: str | None,
-) -> int:
-    """Compare the leading trials by runs with fresh seeds; before that nothing is best."""
-    from rlvit.cli.progress import make_display
-    from rlvit.cli.session import load_catalog, open_studies
-    from rlvit.registry import studies
-    from rlvit.tune import fresh
-    from rlvit.tune.study import open_study
+def _by_seed(
+    store: Store, study: StudyRecord, trial: TrialRecord, gone: frozenset[str]
+) -> dict[str, float | None]:
+    """Return what the run of each seed measured; None where it did not, or was deleted."""
+    import math
 
-    with open_studies(home) as store:
-        record = studies.find_study(store.engine, study)
-        leading = fresh.leaders(record, studies.list_trials(store.engine, record.name), top)
-        if not leading:
-            raise RlvitError(f"study {record.name} has no completed trial to compare yet.")
-        code = 0
-        if fresh_seeds is not None:
-            opened = open_study(
-                load_catalog(), home, store, record.name, threads=threads, data_root=data_root
-            )
-            done = fresh.run_fresh(opened, leading, fresh_seeds, lambda: make_display(10.0), say)
-            for one in (one for one in done if one.error):
-                say(f"{one.id}: {one.error}")
-            code = max((_code(one.state) for one in done), default=0)
-        standings = [fresh.standing(store.engine, record, trial) for trial in leading]
-    _show_standings(home, record, standings)
-    return code
+    from rlvit.tune.objectives import value_of
+
+    found: dict[str, float | None] = {}
+    for metric in study.objectives:
+        for seed in study.seeds:
+            run = trial.runs.get(seed)
+            value = math.nan if run is None or run in gone else value_of(store.engine, run, metric)
+            found[f"{metric}, seed {seed}"] = value if math.isfinite(value) else None
+    return found
 
 
-def _code(state: str) -> int:
-    return {"completed": 0, "failed": 1, "interrupted": 130}[state]
+def _looked_at(
+    store: Store, study: StudyRecord, trial: TrialRecord, gone: frozenset[str]
+) -> dict[str, list[tuple[int, float | None]]]:
+    """Return what the first run logged of the metrics that the pruner looks at."""
+    from rlvit.registry import queries
 
-
-def _show_standings(home: Home, study: StudyRecord, standings: list[Standing]) -> None:
-    """Print what was found while tuning beside what fresh seeds say."""
-    from rlvit.cli.run import program
-    from rlvit.report.stats import mean_interval
-
-    rows: list[dict[str, Any]] = []
-    for one in standings:
-        row: dict[str, Any] = {"trial": one.trial.number}
-        for metric in study.objectives:
-            found = mean_interval(one.values[metric]) if one.values[metric] else None
-            row[f"{metric} tuned"] = (one.trial.values or {})[metric]
-            row[f"{metric} fresh"] = None if found is None else found[0]
-            row["95 % interval" if len(study.objectives) == 1 else f"95 % of {metric}"] = (
-                None if found is None else f"{found[1]:.4g} to {found[2]:.4g}"
-            )
-        rows.append({**row, "n": len(one.seeds)})
-    show(rows, "table")
-    if any(len(one.seeds) < 2 for one in standings):
-        click.echo("Not confirmed: values found while tuning are too good on average.")
-        click.echo(f"  confirm  {program(home)} tune best {study.name} --fresh-seeds 5")
-        return
-    if len(study.objectives) > 1:
-        return
-    ((metric, way),) = study.objectives.items()
-    means = [sum(one.values[metric]) / len(one.values[metric]) for one in standings]
-    first = means.index(max(means) if way == "max" else min(means))
-    number = standings[first].trial.number
-    click.echo(f"By fresh seeds trial {number} has the best mean of these {len(standings)}.")
-    click.echo(f"  again    {program(home)} run --from-trial {study.name}:{number}")
+    run = trial.runs.get(study.seeds[0])
+    if run is None or run in gone:
+        return {}
+    return {m: queries.curve(store.engine, run, m) for m in study.pruner.get("on") or ()}
 
 
 def say(text: str) -> None:

@@ -12,8 +12,11 @@ from rlvit.contracts import Prediction, Selector, SelectorView, TokenBackbone
 from rlvit.nn.compute import dense_macs, vit_macs
 from rlvit.nn.lookahead import attended, received
 from rlvit.nn.ragged import Ragged, drop, whole
+from rlvit.nn.selection import decide
 from rlvit.nn.walk import class_attention, masked_block, run_block
 from rlvit.specs import Need
+
+LOOKS = 16  # decisions on a GPU of which it is asked whether they revive what was dropped
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class PrunedVit:
         bf16: bool = False,
         masks_only: bool = False,
         attention: str = "auto",
+        name: str = "",
     ) -> None:
         """Put the parts together.
 
@@ -60,6 +64,7 @@ class PrunedVit:
             bf16: run the backbone under autocast.
             masks_only: hide dropped patches instead of gathering the others.
             attention: how `run_block` attends.
+            name: of the selector, for people; by default that of its class.
 
         Raises:
             ValueError: a block that is not there, or no class token although the selector needs
@@ -76,6 +81,7 @@ class PrunedVit:
         self.rates = tuple(rates) or (1.0,) * len(self.decision_blocks)
         self.generator, self.bf16, self.attention = generator, bf16, attention
         self.targets, self.gathers = targets, not masks_only
+        self.name, self._looks = name, LOOKS
         self.image_size = backbone.image_size
 
     def classify(self, images: Tensor) -> Prediction:
@@ -118,7 +124,7 @@ class PrunedVit:
                 if not history and samples > 1:
                     ragged, before, images = _repeated(ragged, before, images, samples)
                 view = self._view(number, len(history), ragged, before, images, mask)
-                keep = self.selector.select(view).keep
+                keep = self._decided(view)
                 own = own + self.selector.macs(view).double()
                 history.append(keep)
                 if self.gathers:
@@ -130,6 +136,16 @@ class PrunedVit:
         if not history:
             return ragged, ragged.layout.alive.new_empty(0, len(images), ragged.layout.grid), own
         return ragged, torch.stack(history), own
+
+    def _decided(self, view: SelectorView) -> Tensor:
+        """Return what the selector keeps [B, N].
+
+        That nothing dropped comes back is seen at every decision on the CPU, and at the first ones
+        on a GPU, where asking makes the host wait: a rule that revives does so from the start.
+        """
+        look = view.alive.device.type == "cpu" or self._looks > 0
+        self._looks -= look
+        return decide(self.selector, view, self.name, within=look).keep
 
     def _run(self, block: nn.Module, ragged: Ragged, mask: Tensor | None) -> Ragged:
         """Run one block, on all tokens where dropped ones are only hidden."""

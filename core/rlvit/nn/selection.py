@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rlvit.contracts import Selection, SelectorView
+from rlvit.contracts import Selection, Selector, SelectorView
+from rlvit.errors import BrokenPart
+from rlvit.specs import Need
+
+if TYPE_CHECKING:
+    from rlvit.config import MethodConfig
+    from rlvit.contracts import RunContext
 
 
 class FixedRule:
@@ -51,6 +57,79 @@ class FixedRule:
         """Do nothing; there is no state."""
 
 
+def make_selector(context: RunContext, backbone: Any, config: MethodConfig) -> Selector:
+    """Make the selector of a run's slot, and train what it needs before the method begins."""
+    spec = context.part("selector")
+    selector: Selector = spec.make(backbone, config, context.task)
+    if spec.fit is not None:
+        spec.fit(context, selector)
+    return selector
+
+
+def decide(
+    selector: Selector, view: SelectorView, name: str = "", *, within: bool = True
+) -> Selection:
+    """Return what a selector selects, looked at by `checked`.
+
+    Args:
+        selector: that decides.
+        view: what it may see.
+        name: of the selector, for people; by default that of its class.
+        within: as for `checked`.
+
+    Raises:
+        BrokenPart: it looked at what it did not declare, or `checked` refuses what it returned.
+    """
+    name = name or type(selector).__name__
+    try:
+        selection = selector.select(view)
+    except KeyError as problem:
+        need = problem.args[0] if problem.args else None
+        if need not in get_args(Need) or need in view.data:
+            raise
+        raise BrokenPart(
+            f"selector {name!r} looks at view.data[{need!r}] undeclared: add {need!r} to "
+            "SelectorSpec.needs"
+        ) from problem
+    except BrokenPart as problem:
+        raise BrokenPart(f"selector {name!r}: {problem}") from problem
+    return checked(selection, view, name, within=within)
+
+
+def checked(selection: object, view: SelectorView, name: str, *, within: bool = True) -> Selection:
+    """Return a selection that keeps the contract.
+
+    Type, shape and dtype are known to the host. Whether dropped patches come back is not: on a GPU
+    that question makes the host wait for the device, so that callers ask it there at first only.
+
+    Args:
+        selection: what `select` returned for `view`.
+        view: of the decision.
+        name: of the selector, for people.
+        within: look whether only living patches are kept, too.
+
+    Raises:
+        BrokenPart: it does not; the message names the selector and what was expected.
+    """
+    if not isinstance(selection, Selection):
+        raise BrokenPart(
+            f"selector {name!r}: select returned {type(selection).__name__}, expected a Selection"
+        )
+    keep, alive = selection.keep, view.alive
+    wanted = f"expected bool {list(alive.shape)}, a mark for each patch of each image"
+    if not isinstance(keep, Tensor):
+        raise BrokenPart(f"selector {name!r}: keep is {type(keep).__name__}, {wanted}")
+    if keep.dtype != torch.bool or keep.shape != alive.shape:
+        dtype = str(keep.dtype).removeprefix("torch.")
+        raise BrokenPart(f"selector {name!r}: keep is {dtype} {list(keep.shape)}, {wanted}")
+    if keep.device != alive.device:
+        raise BrokenPart(f"selector {name!r}: keep is on {keep.device}, alive on {alive.device}")
+    if within and bool((keep & ~alive).any()):
+        count = int((keep & ~alive).sum())
+        raise BrokenPart(f"selector {name!r}: it keeps {count} patches that were dropped before")
+    return selection
+
+
 def keep_largest(view: SelectorView, scores: Tensor) -> Selection:
     """Keep the round(rate * alive) patches of each image with the largest scores.
 
@@ -60,6 +139,7 @@ def keep_largest(view: SelectorView, scores: Tensor) -> Selection:
 
     Raises:
         ValueError: the scores have another shape, or the rate is not a share.
+        BrokenPart: a living patch's score is not finite; on the CPU, where looking is cheap.
     """
     if scores.shape != view.alive.shape:
         if scores.shape != (int(view.alive.sum()),):
@@ -68,6 +148,9 @@ def keep_largest(view: SelectorView, scores: Tensor) -> Selection:
                 f"for each of the {int(view.alive.sum())} living patches"
             )
         scores = scores.new_zeros(view.alive.shape).masked_scatter(view.alive, scores)
+    if scores.device.type == "cpu" and not bool((scores.isfinite() | ~view.alive).all()):
+        count = int((~scores.isfinite() & view.alive).sum())
+        raise BrokenPart(f"{count} scores of {int(view.alive.sum())} patches are not finite")
     return Selection(largest(scores, view.alive, kept_counts(view)))
 
 

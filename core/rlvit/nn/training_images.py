@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from rlvit.contracts import ImageSplit
 
 RESIDENT_BYTES = 2 * 2**30  # CIFAR-10 takes 154 MB, Imagenette at 224 pixels 1.4 GB
 CHUNK = 512  # images read at a time
+SEED = 0  # of the choice of some: all runs of a dataset train on the same
 
 
 class TrainingImages:
@@ -50,6 +51,35 @@ class TrainingImages:
         for numbers in order:
             chosen = torch.from_numpy(numbers).to(self._device)
             yield self._images.index_select(0, chosen), self._labels.index_select(0, chosen)
+
+
+class _SomeImages:
+    """Some of a split's images, as a split."""
+
+    def __init__(self, split: ImageSplit, chosen: NDArray[np.int64]) -> None:
+        """Take the numbers of the chosen images in the whole split."""
+        self._split, self._chosen = split, chosen
+        self.labels = split.labels[chosen]
+        self.names: Sequence[str] = [split.names[number] for number in chosen]
+        self.subsets: Mapping[str, NDArray[np.bool_]] = {
+            name: marks[chosen] for name, marks in split.subsets.items()
+        }
+
+    def batches(self, order: Sequence[NDArray[np.int64]], size: int) -> Iterator[Tensor]:
+        """Yield the images of each index array as uint8 [B, 3, size, size], one batch ahead."""
+        return self._split.batches([self._chosen[numbers] for numbers in order], size)
+
+
+def some_of(split: ImageSplit, most: int | None) -> ImageSplit:
+    """Return a split with `most` of the images at random, the same each time, in their order.
+
+    All of them if there are no more, or if `most` is None.
+    """
+    count = len(split.labels)
+    if most is None or most >= count:
+        return split
+    chosen = np.random.default_rng(SEED).permutation(count)[:most]
+    return _SomeImages(split, np.sort(chosen))
 
 
 def in_order(count: int, size: int) -> list[NDArray[np.int64]]:

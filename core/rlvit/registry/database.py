@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +15,10 @@ from filelock import FileLock
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import NullPool
 
 from rlvit.errors import RlvitError, UsageProblem
-from rlvit.home import sqlite_path
+from rlvit.home import sqlite_path, sqlite_url
 from rlvit.registry.schema import REVISION, VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -27,28 +30,115 @@ BUSY_SECONDS = 60  # how long a writer waits for another before it gives up
 def open_database(url: str) -> Engine:
     """Return an engine on a registry of the current schema, making or upgrading it as needed.
 
-    Before an upgrade an SQLite registry is copied to `<file>.<old schema>.bak` beside it.
+    Before an upgrade an SQLite registry is copied to `<file>.<old schema>.bak` beside it. One in
+    PostgreSQL cannot be copied, and others may be using it: it is upgraded when that is asked for.
     Several processes may call this at once on a database that does not exist yet.
 
     Raises:
-        UsageProblem: the URL is not one, or its driver is missing.
+        UsageProblem: the URL is not one, its driver is missing, or a server's registry is old.
         RlvitError: the database cannot be opened, is none of ours, or is newer than this code.
     """
-    try:
-        engine = _engine(url)
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
-        raise UsageProblem(f"--registry {_without_password(url)}: {error}") from None
-    try:
+    return _open(url, asked=False)[0]
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What was done to a registry to bring it to the current schema."""
+
+    before: str  # the schema that it had
+    copy: Path | None  # where it was copied to as it was; None: PostgreSQL, which has its own tools
+
+
+def upgrade_database(url: str) -> tuple[Engine, Upgrade | None]:
+    """Open a registry, upgraded wherever it is; also return what was upgraded, if anything was.
+
+    Raises:
+        UsageProblem, RlvitError: as `open_database`.
+    """
+    return _open(url, asked=True)
+
+
+def _open(url: str, *, asked: bool) -> tuple[Engine, Upgrade | None]:
+    engine, done = _parsed(url, _engine), None
+    with _explained(engine):
         if _revision(engine) != REVISION:
             with _creation_lock(engine):
-                _migrate(engine)
+                done = _migrate(engine, asked)
+    return engine, done
+
+
+def open_to_read(url: str, *, any_schema: bool = False) -> Engine:
+    """Return an engine that cannot change anything; nothing is made, nor upgraded.
+
+    The registry is one that there is; `any_schema` opens it also if its schema is an older one.
+
+    Raises:
+        UsageProblem: the URL is not one, or its driver is missing.
+        RlvitError: the database cannot be opened, is none of ours, or has another schema.
+    """
+    engine = _parsed(url, _reading_engine)
+    with _explained(engine):
+        found = _revision(engine)
+    shown = shown_url(url)
+    if found is None:
+        raise RlvitError(f"{shown} is no registry of rlvit.")
+    if found not in schemas():
+        raise _newer(shown, found)
+    if found != REVISION and not any_schema:
+        raise _older(shown, found)
+    return engine
+
+
+def schema_of(engine: Engine) -> str:
+    """Return the schema of a registry that `open_to_read` opened."""
+    return str(_revision(engine))
+
+
+def schemas() -> list[str]:
+    """Name the schemas that this code knows, in order."""
+    scripts = (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py")
+    return sorted(script.stem.partition("_")[0] for script in scripts)
+
+
+def _parsed(url: str, make: Callable[[str], Engine]) -> Engine:
+    try:
+        return make(url)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
+        raise UsageProblem(f"--registry {_without_password(url)}: {error}") from None
+
+
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    """Turn what a database says into one line."""
+    try:
+        yield
     except OSError as error:
         raise RlvitError(f"the registry {engine.url} cannot be made: {error}") from None
     except DatabaseError as error:
+        reason = str(error.orig).partition("\n")[0]
         raise RlvitError(
-            f"the registry {engine.url} cannot be used: {error.orig}. Nothing was changed."
+            f"the registry {engine.url} cannot be used: {reason}. Nothing was changed."
         ) from None
-    return engine
+
+
+def _newer(shown: str, found: str) -> RlvitError:
+    return RlvitError(
+        f"the registry {shown} has schema {found}, which this version of rlvit does not know (it "
+        f"has {REVISION}). Upgrade rlvit."
+    )
+
+
+def _older(shown: str, found: str) -> UsageProblem:
+    return UsageProblem(
+        f"the registry {shown} has schema {found}, this version of rlvit reads {REVISION}: run "
+        "`rlvit registry upgrade` first."
+    )
+
+
+def shown_url(url: str) -> str:
+    """Return a registry's URL for a message: a file's name, or the URL without a password."""
+    path = sqlite_path(url)
+    return _without_password(url) if path is None else str(path)
 
 
 def _without_password(url: str) -> str:
@@ -81,6 +171,22 @@ def _engine(url: str) -> Engine:
     return engine
 
 
+def _reading_engine(url: str) -> Engine:
+    parsed, path = make_url(url), sqlite_path(url)
+    if path is None:
+        return _engine(url).execution_options(postgresql_readonly=True)
+    # Without write access beside it, WAL would fail to make its index; then nobody writes either.
+    fixed = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+    name = f"file:{sqlite_url(path).removeprefix('sqlite:///')}?mode=ro{'&immutable=1' * fixed}"
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(name, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+        connection.execute("PRAGMA query_only=ON")
+        return connection
+
+    return create_engine(parsed.set(database=str(path)), creator=connect, poolclass=NullPool)
+
+
 def _configure_sqlite(connection: Any, _: object) -> None:
     """WAL lets readers go on while one writes; foreign keys hold the metric names."""
     connection.isolation_level = None  # we emit BEGIN ourselves
@@ -111,42 +217,48 @@ def _revision(engine: Engine) -> str | None:
         raise
 
 
-def _creation_lock(engine: Engine) -> FileLock:
+@contextmanager
+def _creation_lock(engine: Engine) -> Iterator[None]:
+    """Let one process make or upgrade a registry: on PostgreSQL, of all machines that share it."""
     path = engine.url.database
-    if engine.url.get_backend_name() == "sqlite" and path and path != ":memory:":
+    if engine.url.get_backend_name() == "sqlite" and path:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{path}.lock", timeout=BUSY_SECONDS)
-    return FileLock(str(Path.home() / ".rlvit-registry.lock"), timeout=BUSY_SECONDS)
+        with FileLock(f"{path}.lock", timeout=BUSY_SECONDS):
+            yield
+        return
+    with engine.connect() as connection:  # the database lets go when this connection ends
+        connection.execute(text(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('rlvit registry'))"))
+        yield
 
 
-def _migrate(engine: Engine) -> None:
+def _migrate(engine: Engine, asked: bool) -> Upgrade | None:
     from alembic import command
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     config, scripts = Config(), str(Path(__file__).parent / "migrations")
     config.set_main_option("script_location", scripts.replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     found, sqlite = _revision(engine), engine.url.get_backend_name() == "sqlite"
     if found == REVISION:
-        return  # another process was first
-    if found is not None and found not in known:
-        raise RlvitError(
-            f"the registry {engine.url} has schema {found}, which this version of rlvit does not "
-            f"know (it has {REVISION}). Upgrade rlvit."
-        )
+        return None  # another process was first
+    if found is not None and found not in schemas():
+        raise _newer(str(engine.url), found)
     if found is None and sqlite and inspect(engine).get_table_names():
         raise RlvitError(f"the database {engine.url} holds another program's tables.")
+    if found is not None and not sqlite and not asked:
+        raise _older(str(engine.url), found)
+    copy = None
     with writing(engine).begin() as connection:  # holds the write lock: the copy is what changes
         if found is not None and sqlite:
-            _back_up(Path(str(engine.url.database)), found)
+            copy = _back_up(Path(str(engine.url.database)), found)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    return None if found is None else Upgrade(found, copy)
 
 
-def _back_up(path: Path, revision: str) -> None:
-    """Copy a registry as it is, with what only its write-ahead log holds.
+def _back_up(path: Path, revision: str) -> Path:
+    """Copy a registry as it is, with what only its write-ahead log holds; return where to.
 
     Raises:
         RlvitError: it cannot be copied, as on a full disk.
@@ -161,6 +273,7 @@ def _back_up(path: Path, revision: str) -> None:
             source.backup(target)
             target.execute("PRAGMA journal_mode=DELETE")  # one file, that is whole by itself
         os.replace(part, copy)
+        return copy
     except (OSError, sqlite3.Error) as error:
         part.unlink(missing_ok=True)
         raise RlvitError(

@@ -34,9 +34,8 @@ RUN_COLUMNS = (
 )
 NEWEST = (schema.Run.created_at.desc(), schema.Run.id)  # the order of lists
 RESULT_COLUMNS = ("run_id", "metric", "step", "value", "samples", "spread")
-
-
 MOST_VALUES = 500  # that are handed to a statement one by one
+REPEATED = "from-trial"  # tag of a run that repeats a trial, seed and all
 
 
 @dataclass(frozen=True)
@@ -339,8 +338,10 @@ def _within(scope: Scope) -> ColumnElement[bool]:
 
 
 def _of_trial() -> ColumnElement[bool]:
-    """Return the condition that a run belongs to a trial of a study."""
-    return schema.Run.id.in_(select(schema.TrialRun.run_id))
+    """Return the condition that a run belongs to a trial of a study, or repeats one as it was."""
+    run, tag = schema.Run, schema.Tag
+    again = select(tag.run_id).where(tag.key == REPEATED)
+    return run.id.in_(select(schema.TrialRun.run_id)) | run.id.in_(again)
 
 
 def _shared(scope: Scope) -> dict[str, str | None]:
@@ -365,10 +366,14 @@ def tag_names(engine: Engine) -> list[str]:
     return sorted({key for key, _ in pairs} | whole)
 
 
-def metrics(engine: Engine) -> dict[str, MetricDef]:
-    """Return the metrics that runs declared, by name."""
-    rows = _all(engine, select(schema.Metric).order_by(schema.Metric.name))
-    return {row.name: _copy(row, MetricDef) for row in rows}
+def metrics(engine: Engine, among: Collection[str] | None = None) -> dict[str, MetricDef]:
+    """Return the metrics that runs declared, by name; all, or those of the names `among`."""
+    columns = [getattr(schema.Metric, field.name) for field in fields(MetricDef)]
+    query = select(*columns).order_by(schema.Metric.name)
+    if among is not None:
+        query = query.where(schema.Metric.name.in_(sorted(among)))
+    with engine.connect() as connection:
+        return {row[0]: MetricDef(*row) for row in connection.execute(query).all()}
 
 
 def _all(engine: Engine, query: Select[Any]) -> Sequence[Any]:

@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0004"  # the alembic revision that this code reads and writes
+REVISION = "0005"  # the alembic revision that this code reads and writes
 VERSION_TABLE = "rlvit_version"
 
 NAMING = {

@@ -7,6 +7,8 @@ import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, delete, select, update
@@ -83,7 +85,8 @@ class Store:
 
     def declare_metrics(self, metrics: Iterable[MetricDef]) -> None:
         """Make the metrics known; a changed declaration replaces the old one."""
-        rows = [asdict(metric) for metric in metrics]
+        # In one order: PostgreSQL refuses one of two who wait for each other's rows.
+        rows = [asdict(metric) for metric in sorted(metrics, key=attrgetter("name"))]
         if rows:
             with self._transaction() as session:
                 replaced = ["unit", "direction", "meaning", "axis", "timing"]
@@ -129,19 +132,24 @@ class Store:
         *,
         process: Mapping[str, Any] | None = None,
         detail: Mapping[str, Any] | None = None,
+        at: float | None = None,
+        attempt: int | None = None,
     ) -> int:
         """Make one of the legal moves of a run's life and return its attempt.
 
         A move to `running` brings the identity of its process, and in `detail` the attempt's
-        command, code and machine.
+        command, code and machine. The end of an attempt may bring its number and its time, which
+        is now if it is not given: such an end also takes the place of the guess that the
+        attempt's process was gone.
 
         Raises:
             RlvitError: the move is not legal from the run's present state.
         """
-        now = time.time()
+        now = time.time() if at is None else at
         with self._transaction() as session:
             run = self._run(session, run_id)
-            if to not in MOVES[run.state]:
+            known = run.state == "interrupted" and run.attempt == attempt
+            if to not in MOVES["running" if known else run.state]:
                 raise RlvitError(f"run {run_id} is {run.state}: it cannot become {to}.")
             before, run.state = run.state, to
             if to == "running":
@@ -251,9 +259,20 @@ class Store:
                 session.merge(schema.Tag(run_id=run_id, key=key, value=value))
 
     def delete_run(self, run_id: str) -> None:
-        """Forget a run and everything that belongs to it alone."""
+        """Forget a run and everything that belongs to it alone.
+
+        An artifact that another run has too is from now on found in the folder of that one.
+        """
         with self._transaction() as session:
-            session.delete(self._run(session, run_id))
+            run = self._run(session, run_id)
+            _hand_on(session, run_id)
+            session.delete(run)
+
+    def forget_artifact(self, number: int) -> None:
+        """Forget an artifact, unless a run made or used it."""
+        table, used = schema.ArtifactRow, select(schema.Lineage.artifact_id)
+        with self._transaction() as session:
+            session.execute(delete(table).where(table.id == number, table.id.not_in(used)))
 
     def add_baselines(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Add imported scores and return how many; a name with the same content stays as it is.
@@ -329,6 +348,21 @@ class Store:
         else:
             statement = statement.on_conflict_do_nothing(index_elements=keys)
         session.connection().execute(statement, rows)
+
+
+def _hand_on(session: Session, run_id: str) -> None:
+    """Let what is recorded as being in a run's folder be looked for in another's that has it."""
+    artifact, link, run = schema.ArtifactRow, schema.Lineage, schema.Run
+    mine = select(link.artifact_id).where(link.run_id == run_id)
+    for row in session.scalars(select(artifact).where(artifact.id.in_(mine))):
+        parts = Path(row.path).parts
+        if run_id not in parts:
+            continue  # it is shared
+        inside = parts[parts.index(run_id) + 1 :]
+        others = select(run.folder).join(link, link.run_id == run.id)
+        others = others.where(link.artifact_id == row.id, run.id != run_id)
+        folder = session.scalar(others.order_by(run.created_at.desc(), run.id).limit(1))
+        row.path = row.path if folder is None else str(Path(folder, *inside))
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:

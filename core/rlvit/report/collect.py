@@ -65,7 +65,7 @@ def gather(
         protocol=_known(engine, catalog, "protocol", protocol, (o.protocol for o in imported)),
         tag=_known_tag(engine, tag),
         ids=None if query is None else frozenset(chosen_runs(engine, catalog, query)),
-        trials=trials or (tag or "").partition("=")[0] in ("study", "trial"),
+        trials=trials or (tag or "").partition("=")[0] in ("study", "trial", queries.REPEATED),
     )
     found = queries.finished(engine, scope)
     found, lost = _located(found, home)

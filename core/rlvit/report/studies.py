@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -22,11 +22,12 @@ from rlvit.sections import (
     SectionTable,
 )
 from rlvit.tune import fresh, summary
-from rlvit.tune.space import space_of
+from rlvit.tune.space import Range, space_of
 from rlvit.tune.summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from sqlalchemy import Engine
 
 LEADING = 5  # trials of one objective that are listed; of several it is the whole front
@@ -65,7 +66,8 @@ def _build(engine: Engine, request: SectionRequest) -> SectionContent | None:
     figures: list[SectionFigure] = []
     for one in shown:
         tables += [_leading(engine, one, request), *_importances(one)]
-        figures += _figures(one, request.house)
+        units = {name: metric.unit for name, metric in request.metrics.items()}
+        figures += _figures(one, units, request.house)
     return SectionContent((CURSE,), tables, figures)
 
 
@@ -75,7 +77,8 @@ def _overview(found: list[Summary]) -> SectionTable:
     columns = [
         *(SectionColumn(title) for title in titles),
         *(SectionColumn(title) for title in ("completed", "pruned", "failed", "open")),
-        SectionColumn("tuning cost", "h"),
+        SectionColumn("tuning cost", "min"),
+        SectionColumn("last failure"),
     ]
     rows: list[Sequence[SectionCell]] = [
         (
@@ -86,11 +89,15 @@ def _overview(found: list[Summary]) -> SectionTable:
             str(one.study.pruner["name"]),
             *(one.states.get(state, 0) for state in ("completed", "pruned", "failed")),
             one.states.get("running", 0) + one.states.get("interrupted", 0),
-            one.seconds / 3600,
+            one.seconds / 60,
+            one.failure.replace("`", "") or None,  # it is a cell, and no text with markup
         )
         for one in found
     ]
     note = "Computing time of all runs of a study's own trials, also of those that were given up."
+    lost = sum(len(one.deleted) for one in found)
+    if lost:
+        note += f" {lost} of these runs were deleted, and their time is not known any more."
     return SectionTable("Studies and what they cost", columns, rows, note)
 
 
@@ -158,14 +165,15 @@ def _importances(one: Summary) -> list[SectionTable]:
     return [SectionTable(f"Importance of settings in {one.study.name}", columns, rows, note)]
 
 
-def _figures(one: Summary, house: House) -> list[SectionFigure]:
+def _figures(one: Summary, units: Mapping[str, str], house: House) -> list[SectionFigure]:
     name, found = one.study.name, []
     for metric in one.study.objectives:
         found.append(
             SectionFigure(
                 f"History of {metric} in {name}",
-                "A dot is a completed trial; the line is the best value so far.",
-                partial(_draw_history, one, metric, house),
+                "A dot is a completed trial; the line is the best value so far. At the bottom a "
+                "pruned trial has a tick, a failed one a cross.",
+                partial(_draw_history, one, metric, units.get(metric, ""), house),
             )
         )
         important = list(summary.importance(one, metric)) or list(one.study.space)
@@ -174,7 +182,7 @@ def _figures(one: Summary, house: House) -> list[SectionFigure]:
                 SectionFigure(
                     f"{metric} by {setting} in {name}",
                     "A dot is a completed trial, whatever its other settings; later ones are dark.",
-                    partial(_draw_slice, one, metric, setting, house),
+                    partial(_draw_slice, one, metric, units.get(metric, ""), setting, house),
                 )
             )
     metrics = list(one.study.objectives)
@@ -184,7 +192,7 @@ def _figures(one: Summary, house: House) -> list[SectionFigure]:
             "A line is a completed trial across its settings, each from one end of its range to "
             f"the other, and its {metrics[0]} at the right, from the lowest to the highest. "
             "Leading trials are bold.",
-            partial(_draw_parallel, one, metrics[0], house),
+            partial(_draw_parallel, one, metrics[0], units.get(metrics[0], ""), house),
         )
     )
     if len(metrics) > 1:
@@ -192,44 +200,82 @@ def _figures(one: Summary, house: House) -> list[SectionFigure]:
             SectionFigure(
                 f"Pareto front of {name}",
                 "A dot is a completed trial; squares are dominated by no other.",
-                partial(_draw_front, one, metrics[0], metrics[1], house),
+                partial(_draw_front, one, metrics[0], metrics[1], units, house),
             )
         )
     return found
 
 
-def _draw_history(one: Summary, metric: str, house: House, axes: Axes) -> None:
+def _title(one: Summary, metric: str, unit: str) -> str:
+    """Return what an axis of an objective is called: with unit, and which way is better."""
+    better = "more" if one.study.objectives[metric] == "max" else "less"
+    return f"{metric}{f' [{unit}]' if unit not in ('', '-') else ''}, {better} is better"
+
+
+def _whole_ticks(axis: Axis) -> None:
+    """Let an axis of whole numbers have no others."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _draw_history(one: Summary, metric: str, unit: str, house: House, axes: Axes) -> None:
     rows = summary.history(one, metric)
     numbers = [number for number, _, _ in rows]
     axes.plot(numbers, [found for _, found, _ in rows], "o", color=house.colours[0], label="trial")
     best = [best for _, _, best in rows]
     axes.step(numbers, best, where="post", color=house.ink, label="best so far")
+    bottom = axes.get_xaxis_transform()  # trials across, the height of the axes up
+    for state, mark in (("pruned", "|"), ("failed", "x")):
+        there = [trial.number for trial in one.trials if trial.state == state]
+        if there:
+            axes.plot(
+                there, [0.02] * len(there), mark, color=house.ink, transform=bottom, label=state
+            )
+    _whole_ticks(axes.xaxis)
     axes.set_xlabel("trial")
-    axes.set_ylabel(metric)
+    axes.set_ylabel(_title(one, metric, unit))
 
 
-def _draw_slice(one: Summary, metric: str, setting: str, house: House, axes: Axes) -> None:
+def _draw_slice(
+    one: Summary, metric: str, unit: str, setting: str, house: House, axes: Axes
+) -> None:
     searched = space_of(one.study)[setting]
     trials = one.completed
     last = max(1, trials[-1].number)
+    places = {choice: number for number, choice in enumerate(searched.choices)}
     for trial in trials:
         found = trial.params[setting]
         axes.plot(
-            str(found) if searched.low is None else found,
+            places.get(found, 0) if searched.low is None else found,
             summary.value(trial, metric),
             "o",
             color=house.colours[0],
             alpha=0.3 + 0.7 * trial.number / last,
         )
-    if searched.log:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda at, _: f"{at:g}")  # powers would be mathematics
-        axes.xaxis.set_minor_formatter(lambda at, _: "")
+    if searched.low is None:
+        axes.set_xticks(range(len(places)), [str(choice) for choice in places])
+    elif searched.log:
+        _log_axis(axes)
+    elif searched.whole:
+        _whole_ticks(axes.xaxis)
     axes.set_xlabel(setting)
-    axes.set_ylabel(metric)
+    axes.set_ylabel(_title(one, metric, unit))
 
 
-def _draw_parallel(one: Summary, metric: str, house: House, axes: Axes) -> None:
+def _log_axis(axes: Axes) -> None:
+    """Count the axis across by logarithm, with at least two numbers written at it."""
+    from matplotlib.ticker import LogLocator
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    marks = (1.0,) if high / low > 200 else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=marks))
+    axes.xaxis.set_major_formatter(lambda at, _: f"{at:g}")  # powers would be mathematics
+    axes.xaxis.set_minor_formatter(lambda at, _: "")
+
+
+def _draw_parallel(one: Summary, metric: str, unit: str, house: House, axes: Axes) -> None:
     names = list(one.study.space)
     trials = one.completed
     heights = summary.relative([summary.value(trial, metric) for trial in trials])
@@ -244,11 +290,42 @@ def _draw_parallel(one: Summary, metric: str, house: House, axes: Axes) -> None:
             linewidth=2.0 if bold else 1.0,
             zorder=3 if bold else 2,
         )
-    axes.set_xticks(range(len(names) + 1), [*names, metric], rotation=30, ha="right")
+    for number, name in enumerate(names):
+        for height, text in zip((0.0, 1.0), _border(space_of(one.study)[name]), strict=True):
+            _write(axes, number, height, text, house)
+    values = [summary.value(trial, metric) for trial in trials]
+    for height, found in ((0.0, min(values)), (1.0, max(values))):
+        _write(axes, len(names), height, f"{found:.4g}", house)
+    last = f"{metric} [{unit}]" if unit not in ("", "-") else metric
+    axes.set_xticks(range(len(names) + 1), [*names, last], rotation=30, ha="right")
     axes.set_yticks([0, 1], ["lowest", "highest"])
+    axes.set_ylim(-0.14, 1.14)  # with room for the numbers
 
 
-def _draw_front(one: Summary, first: str, second: str, house: House, axes: Axes) -> None:
+def _border(searched: Range) -> tuple[str, str]:
+    """Return the first and the last value of a range."""
+    ends = searched.ends
+    first, last = (f"{e:.4g}" if isinstance(e, float) else str(e) for e in (ends[0], ends[-1]))
+    return first, last
+
+
+def _write(axes: Axes, number: int, height: float, text: str, house: House) -> None:
+    side = "top" if height == 0.0 else "bottom"
+    axes.annotate(
+        text,
+        (number, height),
+        xytext=(0, -3 if height == 0.0 else 3),
+        textcoords="offset points",
+        ha="center",
+        va=side,
+        color=house.ink,
+        fontsize="small",
+    )
+
+
+def _draw_front(
+    one: Summary, first: str, second: str, units: Mapping[str, str], house: House, axes: Axes
+) -> None:
     def points(trials: list[TrialRecord]) -> list[tuple[float, float]]:
         return [(summary.value(t, first), summary.value(t, second)) for t in trials]
 
@@ -256,5 +333,5 @@ def _draw_front(one: Summary, first: str, second: str, house: House, axes: Axes)
     front = sorted(points(fresh.leaders(one.study, one.trials, LEADING)))
     axes.plot(*zip(*every, strict=True), "o", color=house.colours[0], label="trial")
     axes.plot(*zip(*front, strict=True), "s--", color=house.colours[1], label="Pareto front")
-    axes.set_xlabel(f"{first} ({one.study.objectives[first]})")
-    axes.set_ylabel(f"{second} ({one.study.objectives[second]})")
+    axes.set_xlabel(_title(one, first, units.get(first, "")))
+    axes.set_ylabel(_title(one, second, units.get(second, "")))

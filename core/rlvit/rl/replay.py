@@ -25,7 +25,7 @@ Array = NDArray[Any]
 class Batch:
     """Sampled transitions from t to t + n, on the CPU; B transitions, stacks of S frames."""
 
-    observations: Tensor  # [B, S, *shape] float32, oldest frame first, zeros before the episode
+    observations: Tensor  # [B, S, *shape] as stored, oldest frame first, zeros before the episode
     next_observations: Tensor  # [B, S, *shape] the same at t + n
     actions: Tensor  # [B] int64
     returns: Tensor  # [B] float32, n-step, clipped rewards
@@ -39,9 +39,9 @@ class SequenceReplay:
 
     Step t becomes sampleable once the observation at t + n has been appended. Nothing is evicted:
     the capacity is the run's total number of environment steps. The file
-    `path/observations.f32` is created sparse at its full size with the first append or restore,
-    and an existing one is never truncated; where the disk is full, writing to it ends the process
-    (SIGBUS), so the space should be checked beforehand.
+    `path/observations.f32` (`.u8` of bytes) is created sparse at its full size with the first
+    append or restore, and an existing one is never truncated; the space should be checked
+    beforehand.
 
     Sources: Schaul et al. 2016, "Prioritized Experience Replay", eq. 1 and section 3.4; n-step as
     in Hessel et al. 2018. A new step gets priority 1 (data-efficient Rainbow), not the maximum.
@@ -56,6 +56,7 @@ class SequenceReplay:
         n_step: int,
         gamma: float,
         priority_exponent: float,
+        dtype: type[np.float32] | type[np.uint8] = np.float32,
     ) -> None:
         """Make an empty replay; `restore` brings back the rows of an existing file.
 
@@ -67,6 +68,7 @@ class SequenceReplay:
             n_step: n, the distance in steps to the bootstrap observation.
             gamma: discount of one step.
             priority_exponent: alpha of Schaul 2016.
+            dtype: of the observations.
 
         Raises:
             ValueError: if capacity, stack or n_step is not positive.
@@ -74,7 +76,8 @@ class SequenceReplay:
         if min(capacity, stack, n_step) < 1:
             raise ValueError(f"capacity {capacity}, stack {stack}, n_step {n_step}: need >= 1")
         path.mkdir(parents=True, exist_ok=True)
-        self._file = path / "observations.f32"
+        self._dtype = np.dtype(dtype)
+        self._file = path / f"observations.{self._dtype.kind}{8 * self._dtype.itemsize}"
         self._capacity = capacity
         self._shape = tuple(observation_shape)
         self._stack = stack
@@ -101,20 +104,21 @@ class SequenceReplay:
         """Store one step.
 
         Args:
-            observation: newest frame at t, float32 [*shape].
+            observation: newest frame at t [*shape].
             action: action taken at t.
             reward: clipped reward received for it.
             done: whether the episode (or the life) ended after it.
 
         Raises:
             ValueError: if the replay is full or the observation has another shape.
+            OSError: if the disk does not take it; the replay stays as it was.
         """
         step = self._size
         if step >= self._capacity:
             raise ValueError(f"replay is full: capacity {self._capacity} steps")
         self._check_shape(observation)
+        self._write(step, observation)
         self._episode_steps[step] = self._next_episode_step()
-        self._frames[step] = observation
         self._actions[step] = action
         self._rewards[step] = reward
         self._dones[step] = done
@@ -166,7 +170,7 @@ class SequenceReplay:
         values = priorities.detach().to("cpu", torch.float64).numpy()
         self._priorities.set(indices, values**self._alpha)
 
-    def latest_stack(self, current_observation: Array) -> NDArray[np.float32]:
+    def latest_stack(self, current_observation: Array) -> Array:
         """Return the frames to act on [stack, *shape], the last one being current_observation.
 
         The current observation is that of the step to be appended next; frames before its episode
@@ -176,7 +180,7 @@ class SequenceReplay:
             ValueError: if the observation has another shape.
         """
         self._check_shape(current_observation)
-        stack = np.zeros((self._stack, *self._shape), dtype=np.float32)
+        stack = np.zeros((self._stack, *self._shape), dtype=self._dtype)
         earlier = min(self._stack - 1, self._next_episode_step())
         if earlier:
             stack[-1 - earlier : -1] = self._frames[self._size - earlier : self._size]
@@ -207,24 +211,39 @@ class SequenceReplay:
         self._priorities.load(_array(state["priorities"]))
 
     @cached_property
-    def _mapped(self) -> "np.memmap[Any, np.dtype[np.float32]]":
+    def _mapped(self) -> "np.memmap[Any, np.dtype[Any]]":
         """The file, extended with a hole to its full size: [capacity, *shape]."""
         self._file.touch()
         full = self._capacity * self._row_bytes
         if self._file.stat().st_size < full:
             os.truncate(self._file, full)
         shape = (self._capacity, *self._shape)
-        return np.memmap(self._file, dtype=np.float32, mode="r+", shape=shape)
+        return np.memmap(self._file, dtype=self._dtype, mode="r+", shape=shape)
 
     @cached_property
-    def _frames(self) -> NDArray[np.float32]:
+    def _frames(self) -> Array:
         """The same memory as a plain array: [capacity, *shape]."""
         return np.asarray(self._mapped)
 
     @property
     def _row_bytes(self) -> int:
         """Bytes of one observation in the file."""
-        return 4 * int(np.prod(self._shape, dtype=np.int64))
+        return self._dtype.itemsize * int(np.prod(self._shape, dtype=np.int64))
+
+    def _write(self, step: int, observation: Array) -> None:
+        """Write an observation by the file, not by its mapped memory.
+
+        There a full disk would end the process (SIGBUS); here it is an OSError.
+        """
+        _ = self._mapped  # the file has its full size
+        data = np.ascontiguousarray(observation, dtype=self._dtype).tobytes()
+        descriptor, offset = os.open(self._file, os.O_WRONLY), step * self._row_bytes
+        try:
+            while data:
+                taken = os.pwrite(descriptor, data, offset)
+                data, offset = data[taken:], offset + taken
+        finally:
+            os.close(descriptor)
 
     def _columns(self) -> dict[str, Array]:
         """The per-step arrays [capacity] under the names they have in a state."""
@@ -242,12 +261,10 @@ class SequenceReplay:
             return 0
         return int(self._episode_steps[last]) + 1
 
-    def _stacks(self, steps: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _stacks(self, steps: NDArray[np.int64]) -> Array:
         """Gather the stacks [..., stack, *shape] that end in the given steps [...]."""
         back = np.arange(self._stack - 1, -1, -1)  # [S] oldest first
-        frames: NDArray[np.float32] = self._frames[
-            np.maximum(steps[..., None] - back, 0)
-        ]  # [..., S, *shape]
+        frames: Array = self._frames[np.maximum(steps[..., None] - back, 0)]  # [..., S, *shape]
         frames[back > self._episode_steps[steps][..., None]] = 0
         return frames
 

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def stream_seed(seed: int, name: str) -> int:
+    """Return a 63-bit seed: streams of other names or seeds are independent of it."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") >> 1
+
+
 class StopFlag:
     """Set by Ctrl-C, SIGTERM or who watches a run; the run looks at it between steps."""
 
@@ -102,9 +107,7 @@ class TrainingContext:
         return torch.Generator().manual_seed(self._stream(name, seed))
 
     def _stream(self, name: str, seed: int | None) -> int:
-        """Return a 63-bit seed: streams of other names or seeds are independent of it."""
-        text = f"{self.seed if seed is None else seed}/{name}"
-        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+        return stream_seed(self.seed if seed is None else seed, name)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Record declared metrics; a logged row survives a kill of the process."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from rlvit.runs.plan import resolve_threads
 from rlvit.specs import StageCost
 
 EFFICIENCY = 0.6  # share of the measured matrix speed that whole training stages were seen to reach
@@ -17,6 +16,8 @@ def device_speed(device: str, threads: int) -> float:
     Threads beyond the processors that this process may use add nothing.
     """
     import torch
+
+    from rlvit.runs.plan import resolve_threads  # here, for it imports the registry
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # several threads would wait for each other on a busy machine

@@ -39,8 +39,14 @@ def _callers(catalog: Catalog, hook: str) -> Iterator[tuple[str, Callable[..., o
 
 
 @contextlib.contextmanager
-def hear_signals(stop: StopFlag, say: Callable[[str], None]) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into a checkpoint and a stop; the second stops at once."""
+def hear_signals(
+    stop: StopFlag, say: Callable[[str], None], answer: str = "stopping with a checkpoint"
+) -> Iterator[None]:
+    """Take the first Ctrl-C or SIGTERM as a request, said with `answer`; the second stops at once.
+
+    Raises:
+        KeyboardInterrupt: at the second.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -49,7 +55,7 @@ def hear_signals(stop: StopFlag, say: Callable[[str], None]) -> Iterator[None]:
         if stop:
             raise KeyboardInterrupt
         stop.set()
-        say(f"{signal.Signals(number).name}: stopping with a checkpoint; once more stops at once")
+        say(f"{signal.Signals(number).name}: {answer}; once more stops at once")
 
     before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

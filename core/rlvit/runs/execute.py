@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from sqlalchemy.exc import SQLAlchemyError
 
 from rlvit.catalog import Catalog
@@ -28,6 +26,9 @@ from rlvit.runs.artifacts import ArtifactShelf
 from rlvit.runs.checkpoint import Checkpoints
 from rlvit.runs.context import StopFlag, TrainingContext
 from rlvit.runs.display import Display
+from rlvit.runs.ending import Ending, keep, settle
+from rlvit.runs.ending import claim as claim
+from rlvit.runs.ending import sweep as sweep
 from rlvit.runs.events import hear_signals, tell, tell_strictly
 from rlvit.runs.folder import RunFolder
 from rlvit.runs.plan import Plan, Request, make_plan
@@ -50,6 +51,7 @@ class RunOutcome:
     attempt: int
     results: tuple[Measurement, ...]
     error: str | None = None
+    outside: bool = False  # it failed for a reason of its surroundings, such as a full disk
 
 
 # Sees what a run logs, a few seconds later, and may ask it to stop. Of a resumed run it is first
@@ -65,6 +67,7 @@ def start(
     *,
     run_id: str | None = None,
     watch: Watch | None = None,
+    stop: StopFlag | None = None,
 ) -> RunOutcome:
     """Make a run of a plan and carry it to its end.
 
@@ -75,6 +78,7 @@ def start(
         display: shows its progress.
         run_id: the run's id, if it was written down before; else a new one.
         watch: sees what the run logs, and may stop it.
+        stop: a flag that ends the run with a checkpoint, also if it is set before the run begins.
 
     Raises:
         RlvitError: the registry cannot be used, or a plugin refused the run.
@@ -90,14 +94,15 @@ def start(
         if diff:
             (folder.path / "source.diff").write_text(diff)
         store.declare_metrics(catalog.metrics.values())
-        with _claim(home, new.id):
+        with claim(home, new.id):
             store.create_run(new)
             if given is not None:
                 store.add_artifact(new.id, given.artifact, "used")
             mirror(store, home, new.id)
             detail = {**new.provenance, "git_diff": digest(diff)}  # looked up once, for both
+            seen = (watch, stop or StopFlag())
             return _carry_out(
-                catalog, home, store, plan, new.id, folder, display, detail, watch, fresh=True
+                catalog, home, store, plan, new.id, folder, display, detail, *seen, fresh=True
             )
     finally:
         store.close()
@@ -112,6 +117,7 @@ def resume(
     data_root: str | None = None,
     *,
     watch: Watch | None = None,
+    stop: StopFlag | None = None,
 ) -> RunOutcome:
     """Go on with an interrupted or failed run from its last checkpoint.
 
@@ -130,57 +136,15 @@ def resume(
             raise RlvitError(f"run {record.id} has no folder {folder.path}: it cannot be resumed.")
         plan = _plan_again(catalog, home, record, threads, data_root)
         store.declare_metrics(catalog.metrics.values())
-        with _claim(home, record.id):
+        with claim(home, record.id):
             store.relocate(record.id, str(folder.path))  # the home may have been moved
             detail = _circumstances(plan)
+            seen = (watch, stop or StopFlag())
             return _carry_out(
-                catalog, home, store, plan, record.id, folder, display, detail, watch, fresh=False
+                catalog, home, store, plan, record.id, folder, display, detail, *seen, fresh=False
             )
     finally:
         store.close()
-
-
-def sweep(catalog: Catalog, home: Home, store: Store) -> list[str]:
-    """Mark runs whose process is gone as interrupted, and return their ids."""
-    gone = []
-    for state in ("running", "created"):
-        for record in queries.list_runs(store.engine, state=state, archived=None):
-            if state == "created" and time.time() - record.created_at < 60:
-                continue  # about to start
-            if provenance.is_alive(record.process, record.heartbeat_at, time.time()):
-                continue
-            with contextlib.suppress(RlvitError), _claim(home, record.id):
-                now = queries.find_run(store.engine, record.id)
-                if (now.state, now.attempt) != (record.state, record.attempt):
-                    continue  # another process swept it first, and may have resumed it
-                store.move(record.id, "interrupted", "its process is gone")
-                folder = RunFolder(home.runs / record.id)
-                absorb(record.id, folder, store)
-                mirror(store, home, record.id)
-                gone.append(record.id)
-                history = partial(folder.logged_before, sys.maxsize)
-                view = view_of(store, home, record.id, history=history)
-                tell(catalog, "rlvit_run_ended", folder.log, run=view)
-    return gone
-
-
-@contextlib.contextmanager
-def _claim(home: Home, run_id: str) -> Iterator[None]:
-    """Hold a run for this process; the system lets it go however the process ends.
-
-    Raises:
-        RlvitError: another process works on it.
-    """
-    home.locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home.locks / f"run-{run_id}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RlvitError(f"run {run_id} is in the hands of another process.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _describe(home: Home, plan: Plan, run_id: str) -> tuple[NewRun, str]:
@@ -281,7 +245,8 @@ def _carry_out(
     folder: RunFolder,
     display: Display,
     detail: Mapping[str, Any],
-    watch: Watch | None = None,
+    watch: Watch | None,
+    stop: StopFlag,
     *,
     fresh: bool,
 ) -> RunOutcome:
@@ -291,7 +256,8 @@ def _carry_out(
     """
 
     def say(text: str) -> None:
-        folder.log(text)
+        with contextlib.suppress(OSError):  # a full disk must not end what can go on
+            folder.log(text)
         display.say(text)
 
     begun = time.monotonic()
@@ -303,7 +269,6 @@ def _carry_out(
     folder.open()
     history = partial(folder.logged_before, folder.rows["metrics"])
     view = view_of(store, home, run_id, metrics=catalog.metrics, say=say, history=history)
-    stop = StopFlag()
 
     def logged(rows: Sequence[LoggedRow]) -> None:
         tell(catalog, "rlvit_run_logged", say, run=view, rows=rows)
@@ -314,9 +279,9 @@ def _carry_out(
     checkpoints = Checkpoints(folder.path / "checkpoint")
 
     def use(artifact: Artifact) -> None:
-        role = "made" if artifact.made_by == run_id else "used"
-        store.add_artifact(run_id, artifact, role)
-        mirror(store, home, run_id)
+        recorder.artifact(artifact, "made" if artifact.made_by == run_id else "used")
+        with contextlib.suppress(SQLAlchemyError):  # said by the recorder; written at the end
+            mirror(store, home, run_id)
 
     def train() -> None:
         found = None if fresh else checkpoints.load(say)
@@ -341,29 +306,57 @@ def _carry_out(
         plan.method.train(context, plan.config)
         recorder.check()  # a folder that vanished must not end as a success
 
-    ending = _outcome_of(train, plan, stop, folder, say)
     try:
-        recorder.close()
-        folder.log(f"{ending.state} {ending.reason}".strip())
-        store.move(run_id, ending.state, ending.reason)
-        if ending.state == "completed":
-            checkpoints.remove()
-        mirror(store, home, run_id)
-        ended = view_of(store, home, run_id, metrics=catalog.metrics, say=say)
-        tell(catalog, "rlvit_run_ended", say, run=ended)
-        return _report(store, ended, ending, time.monotonic() - begun)
-    except (SQLAlchemyError, OSError) as problem:
-        cause = f"{ending.error}; then " if ending.error else ""
-        reason = str(problem).partition("\n")[0]
-        raise RlvitError(
-            f"run {run_id}: {cause}its end could not be recorded: {reason}"
-        ) from problem
+        with hear_signals(stop, say, "the end of the run is being recorded"):
+            outcome = _outcome_of(train, plan, stop, folder, say)
+            recorder.close()
+            ending = Ending(
+                attempt, outcome.state, outcome.reason, time.time(), recorder.uncounted()
+            )
+            more = {"metrics": catalog.metrics, "say": say}
+            ended = _end(catalog, home, store, folder, recorder, ending, outcome.error, more)
+            return _report(store, ended, outcome, time.monotonic() - begun)
     finally:
         folder.close()
         display.close()
 
 
-def _report(store: Store, ended: RunView, ending: _Ending, seconds: float) -> RunOutcome:
+def _end(
+    catalog: Catalog,
+    home: Home,
+    store: Store,
+    folder: RunFolder,
+    recorder: Recorder,
+    ending: Ending,
+    error: str | None,
+    more: Mapping[str, Any],
+) -> RunView:
+    """Record the end of an attempt: in its folder first, where it outlives a registry's outage.
+
+    Raises:
+        RlvitError: the registry or the folder could not be written.
+    """
+    run_id, kept = recorder.run_id, False
+    with contextlib.suppress(OSError):  # a full disk: the registry may be on another one
+        keep(home, run_id, ending)
+        kept = True
+    with contextlib.suppress(OSError):
+        folder.log(f"{ending.state} {ending.reason}".strip())
+    try:
+        if not recorder.complete:
+            absorb(run_id, folder, store)
+        return settle(catalog, home, store, run_id, ending, **more)
+    except (SQLAlchemyError, OSError) as problem:
+        cause = f"{error}; then " if error else ""
+        reason = str(problem).partition("\n")[0]
+        missed = f"its end could not be recorded: {reason}"
+        if kept:
+            only = f"it is {ending.state}, but so far only its folder knows ({reason})"
+            missed = f"{only}; the next command records it."
+        raise RlvitError(f"run {run_id}: {cause}{missed}") from problem
+
+
+def _report(store: Store, ended: RunView, ending: _Outcome, seconds: float) -> RunOutcome:
     """Return what the caller of a run is told."""
     return RunOutcome(
         id=ended.id,
@@ -375,16 +368,27 @@ def _report(store: Store, ended: RunView, ending: _Ending, seconds: float) -> Ru
         attempt=ended.attempt,
         results=ended.results,
         error=ending.error,
+        outside=ending.outside,
     )
 
 
 @dataclass(frozen=True)
-class _Ending:
+class _Outcome:
     """How training ended: the state, why, and what to tell the user if it failed."""
 
     state: str
     reason: str = ""
     error: str | None = None
+    outside: bool = False
+
+
+def _from_outside(problem: BaseException | None) -> bool:
+    """Return whether the system caused an error: a disk, a network, a file that cannot be read."""
+    while problem is not None:
+        if isinstance(problem, OSError):
+            return True
+        problem = problem.__cause__
+    return False
 
 
 def _outcome_of(
@@ -393,7 +397,7 @@ def _outcome_of(
     stop: StopFlag,
     folder: RunFolder,
     say: Callable[[str], None],
-) -> _Ending:
+) -> _Outcome:
     """Train with the plan's threads, hear signals, and turn whatever happens into an ending."""
     import torch
 
@@ -402,17 +406,17 @@ def _outcome_of(
     try:
         with hear_signals(stop, say):
             train()
-        return _Ending("completed")
+        return _Outcome("completed")
     except (Interrupted, KeyboardInterrupt) as problem:
-        return _Ending("interrupted", str(problem) or "stopped at once")
+        return _Outcome("interrupted", str(problem) or "stopped at once")
     except RlvitError as problem:
-        return _Ending("failed", str(problem), str(problem))
+        return _Outcome("failed", str(problem), str(problem), _from_outside(problem))
     except (Exception, SystemExit) as problem:
+        reason, where = f"{type(problem).__name__}: {problem}".partition("\n")[0], ""
         with contextlib.suppress(OSError, RlvitError):  # a full disk, or a folder that is gone
             folder.log(traceback.format_exc())
-        reason = f"{type(problem).__name__}: {problem}".partition("\n")[0]
-        where = f"the traceback is in {folder.path / 'log.txt'}"
-        return _Ending("failed", reason, f"{reason} ({where})")
+            where = f" (the traceback is in {folder.path / 'log.txt'})"
+        return _Outcome("failed", reason, reason + where, _from_outside(problem))
     finally:
         torch.set_num_threads(threads_before)
 

@@ -147,6 +147,10 @@ class RunFolder:
             else:
                 yield row, value
 
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each stream up to the end of its last whole line."""
+        return {stream: _whole_bytes(self.path / f"{stream}.jsonl") for stream in STREAMS}
+
     def supersede(self, attempt: int, watermarks: Mapping[str, int]) -> None:
         """Mark the rows behind the watermarks as made again by `attempt`; nothing is removed."""
         line = {"attempt": attempt, "from": dict(watermarks), "to": dict(self.rows)}
@@ -172,6 +176,15 @@ class RunFolder:
                 rows.append(LoggedRow(row, step, at, values))
         return rows
 
+    def link(self, value: Mapping[str, Any]) -> None:
+        """Write down an artifact that the run made or used, in artifacts.jsonl.
+
+        Raises:
+            OSError: the disk did not take it.
+        """
+        with open(self.path / "artifacts.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(value, default=str) + "\n")
+
     def log(self, text: str) -> None:
         """Add a line to log.txt with the time (UTC).
 
@@ -184,6 +197,23 @@ class RunFolder:
             open(self.path / "log.txt", "a", encoding="utf-8") as file,
         ):
             file.write(f"{stamp} {text}\n")
+
+
+def _whole_bytes(path: Path) -> int:
+    """Return the bytes of a file in front of a line that is still being written or torn."""
+    try:
+        with open(path, "rb") as file:
+            left = file.seek(0, os.SEEK_END)
+            while left:
+                start = max(0, left - READ_BYTES)
+                file.seek(start)
+                found = file.read(left - start).rfind(b"\n")
+                if found >= 0:
+                    return start + found + 1
+                left = start
+    except FileNotFoundError:
+        pass
+    return 0
 
 
 def _write_rest(descriptor: int, data: bytes, taken: int) -> None:

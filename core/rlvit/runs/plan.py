@@ -91,8 +91,13 @@ class Plan:
         )
 
     def costs(self) -> Sequence[StageCost]:
-        """What the stages are expected to cost."""
-        return self.method.estimate(self.config, self.task, self.protocol, self.parts)
+        """What the stages are expected to cost, what the selector needs first among them."""
+        selector = self.parts.get(SLOT)
+        first: Sequence[StageCost] = ()
+        if selector is not None and selector.fit is not None and selector.fit_cost is not None:
+            first = selector.fit_cost(self.config, self.task, self.parts)
+        own = self.method.estimate(self.config, self.task, self.protocol, self.parts)
+        return [*first, *own]
 
     def data_request(self, say: Callable[[str], None]) -> DataRequest:
         """Return where the images of a dataset are looked for."""

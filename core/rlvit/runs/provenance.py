@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import os
 import platform
+import re
 import shlex
 import socket
 import stat
@@ -127,12 +128,18 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
+def without_passwords(text: str) -> str:
+    """Return a text in which `***` stands for the password of every URL."""
+    text = re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", text)
+    return re.sub(r"([?&]password=)[^&\s'\"]*", r"\1***", text)
+
+
 def machine(device: str, threads: int) -> dict[str, Any]:
     """Describe the command, the versions and the machine of this process."""
     import torch
 
     return {
-        "command": shlex.join(sys.argv),
+        "command": without_passwords(shlex.join(sys.argv)),
         "folder": str(Path.cwd()),
         "python": platform.python_version(),
         "packages": dict(_packages()),
@@ -174,23 +181,43 @@ def process_identity() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "boot": psutil.boot_time(),
+        "boot_id": _boot_id(),
         "pid": own.pid,
         "started": own.create_time(),
+        "age_of_boot": _age_of_boot(own),
     }
+
+
+def _boot_id() -> str | None:
+    """Return what Linux calls this start of the machine; None on other systems."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
+def _age_of_boot(process: psutil.Process) -> float:
+    """Return how long the machine had run, in seconds, when a process began."""
+    return float(process.create_time() - psutil.boot_time())
 
 
 def is_alive(identity: Mapping[str, Any], heartbeat_at: float | None, now: float) -> bool:
     """Return whether the process lives; on another host, whether its heart beat lately.
 
-    After a restart of the machine the same number is another process.
+    After a restart of the machine the same number is another process. A clock that is set moves
+    the times of boot and start alike, which is no restart. A heartbeat in the future is a sign of
+    life: clocks differ, and a run must never be taken for dead while it works.
     """
     if identity.get("host") != socket.gethostname():
         return heartbeat_at is not None and now - heartbeat_at < REMOTE_SILENCE
     try:
-        if abs(psutil.boot_time() - identity["boot"]) > BOOT_TOLERANCE:
-            return False
         process = psutil.Process(identity["pid"])
-        same = abs(process.create_time() - identity["started"]) < 1.0
+        if identity.get("boot_id"):
+            later = abs(_age_of_boot(process) - identity["age_of_boot"])
+            same = identity["boot_id"] == _boot_id() and later < BOOT_TOLERANCE
+        else:
+            same = abs(psutil.boot_time() - identity["boot"]) <= BOOT_TOLERANCE
+            same = same and abs(process.create_time() - identity["started"]) < 1.0
         return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, KeyError):
         return False

@@ -6,11 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from rlvit.contracts import Episode, LoggedRow, Measurement
+from rlvit.contracts import Artifact, Episode, LoggedRow, Measurement
 from rlvit.errors import RlvitError, UnknownName
 from rlvit.registry.store import PointRow, Store, finite
 from rlvit.runs.folder import RunFolder
@@ -50,6 +52,13 @@ class Thinner:
         kept.append((attempt, row))
         return True, dropped
 
+    def copy(self) -> Thinner:
+        """Return another one that has seen the same rows."""
+        other = Thinner(self.limit)
+        other._seen, other._stride = dict(self._seen), dict(self._stride)
+        other._kept = {metric: list(kept) for metric, kept in self._kept.items()}
+        return other
+
 
 class Recorder:
     """Takes a run's numbers. `log` costs the caller a few microseconds a value."""
@@ -70,6 +79,7 @@ class Recorder:
         self._pending: list[tuple[int, int, float, dict[str, float]]] = []
         self._results: list[dict[str, Any]] = []
         self._episodes: list[dict[str, Any]] = []
+        self._artifacts: list[tuple[Artifact, str]] = []
         self._thinner = Thinner()
         self._points: dict[tuple[str, int, int], PointRow] = {}
         self._dropped: dict[tuple[str, int], list[int]] = {}
@@ -77,7 +87,7 @@ class Recorder:
         self._flushing = threading.Lock()
         self._thread = threading.Thread(target=self._work, name="rlvit-recorder", daemon=True)
         self._beat_at = time.monotonic()
-        self._complained = False
+        self._complained = False  # of a registry that cannot be written
         self._problem: RlvitError | None = None  # found by a flush, raised by the next call
 
     def start(self, resume_from: Mapping[str, int] | None = None) -> None:
@@ -146,6 +156,21 @@ class Recorder:
         row = self.folder.append("results", line)
         self._results.append({**line, "row": row})
 
+    def artifact(self, artifact: Artifact, role: str) -> None:
+        """Record that the run made or used an artifact."""
+        self.folder.link({**asdict(artifact), "role": role})
+        self._artifacts.append((artifact, role))
+        self.flush()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the registry has everything that was there at the last flush."""
+        return not self._complained
+
+    def uncounted(self) -> float:
+        """Return the seconds of computing that the registry does not know of."""
+        return time.monotonic() - self._beat_at
+
     def check(self) -> None:
         """Make sure that what is recorded arrives: raises RlvitError once the folder is gone."""
         self.folder.check()
@@ -211,6 +236,9 @@ class Recorder:
         del self._results[: len(results)]
         self.store.add_episodes(self.run_id, episodes)
         del self._episodes[: len(episodes)]
+        for artifact, role in self._artifacts[:]:
+            self.store.add_artifact(self.run_id, artifact, role)
+            self._artifacts.remove((artifact, role))
         now = time.monotonic()
         self.store.beat(self.run_id, now - self._beat_at)
         self._beat_at = now
@@ -235,3 +263,6 @@ def absorb(run_id: str, folder: RunFolder, store: Store, thinner: Thinner | None
         store.thin_points(run_id, attempt, metric, rows)
     for stream, add in (("results", store.add_results), ("episodes", store.add_episodes)):
         add(run_id, [line | {"row": row} for row, line in folder.read_live(stream)])
+    for _, line in folder.read("artifacts"):
+        role = line.pop("role")
+        store.add_artifact(run_id, Artifact(**line | {"folder": Path(line["folder"])}), role)

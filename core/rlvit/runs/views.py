@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
+import time
 from typing import Any
+
+from filelock import FileLock
 
 from rlvit.contracts import Artifact, Measurement, RunView
 from rlvit.home import Home
 from rlvit.registry import queries
+from rlvit.registry.snapshot import snapshot
 from rlvit.registry.store import Store
-from rlvit.runs.folder import write_json
+from rlvit.runs.folder import RunFolder, write_json
+
+FORMAT = 2  # of run.json; 1 had configuration and book-keeping in one, and no declarations
 
 
 def view_of(store: Store, home: Home, run_id: str, **more: Any) -> RunView:
@@ -28,7 +32,7 @@ def view_of(store: Store, home: Home, run_id: str, **more: Any) -> RunView:
         "folder": home.runs / record.id,
         "started_at": record.started_at or record.created_at,
         "artifacts": tuple(
-            Artifact(a.kind, a.key, a.sha256, Path(a.path), a.made_by, a.inputs, a.size)
+            Artifact(a.kind, a.key, a.sha256, home.located(a.path), a.made_by, a.inputs, a.size)
             for a in queries.artifacts(store.engine, run_id)
         ),
         "results": tuple(
@@ -41,13 +45,13 @@ def view_of(store: Store, home: Home, run_id: str, **more: Any) -> RunView:
 
 
 def mirror(store: Store, home: Home, run_id: str) -> None:
-    """Write what the registry knows of a run into its folder, which is then complete in itself."""
-    record = queries.find_run(store.engine, run_id)
-    whole = asdict(record)
-    whole["format"] = 1
-    whole["transitions"] = [asdict(t) for t in queries.transitions(store.engine, run_id)]
-    whole["artifacts"] = [asdict(a) for a in queries.artifacts(store.engine, run_id)]
-    whole["results"] = [asdict(r) for r in queries.results(store.engine, run_id)]
-    folder = home.runs / run_id
-    if folder.is_dir():
-        write_json(folder / "run.json", whole)
+    """Write what the registry knows of a run into its folder, which is then complete in itself.
+
+    Nothing is written where the run has no folder in this home.
+    """
+    folder = RunFolder(home.runs / run_id)
+    home.locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.locks / f"run-{run_id}-mirror.lock"):  # an older state must not win
+        if folder.path.is_dir():
+            known = {"format": FORMAT, "written_at": time.time(), "streams": folder.sizes()}
+            write_json(folder.path / "run.json", snapshot(store.engine, run_id) | known)

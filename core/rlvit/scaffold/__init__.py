@@ -37,6 +37,8 @@ FILES["backbone"]["backbone/network.py.txt"] = "src/$module/network.py"
 FILES["evaluator"]["evaluator/measure.py.txt"] = "src/$module/measure.py"
 FILES["evaluator"]["task/images.py.txt"] = "src/$module/images.py"
 FILES["task"]["task/images.py.txt"] = "src/$module/images.py"
+# What else is written.
+ALSO = {"evaluator": ", with a task that is measured by it, for tasks name their evaluator"}
 SLOTS = ("selector", "backbone", "reward")  # kinds that are parts of a method
 SUITES = {
     "selector": "SelectorSuite",
@@ -68,6 +70,8 @@ def write_plugin(catalog: Catalog, name: str, kind: str, out: Path | None = None
         "module": module,
         "title": "".join(word.capitalize() for word in name.split("-")),
         "kind": kind,
+        "also": ALSO.get(kind, ""),
+        "article": "An" if kind[0] in "aeiou" else "A",
         "suite": SUITES[kind],
         "api": f">={API_VERSION[0]}.{API_VERSION[1]},<{API_VERSION[0] + 1}",
         "run": _first_run(catalog, kind, name),
@@ -108,7 +112,7 @@ def _refuse_name(catalog: Catalog, name: str, kind: str) -> None:
     if not fine or keyword.iskeyword(name):
         raise UsageProblem(
             f"{name!r} is no name for a plugin; expected up to 40 small letters, digits and single "
-            "dashes, such as 'highest-variance'."
+            "dashes, beginning with a letter, and no Python keyword: such as 'highest-variance'."
         )
     if any(info.name == name for info in catalog.plugins.found):
         raise UsageProblem(f"{name} is the name of an installed plugin; choose another.")

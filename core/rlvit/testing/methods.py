@@ -7,19 +7,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from rlvit.config import options, resolve
 from rlvit.contracts import Measurement, State
-from rlvit.errors import Interrupted
+from rlvit.errors import Interrupted, UsageProblem
 from rlvit.runs.execute import RunOutcome
 from rlvit.runs.folder import RunFolder
 from rlvit.runs.plan import Plan
 from rlvit.specs import MethodSpec
+from rlvit.testing import probe
 from rlvit.testing.network import no_network
-from rlvit.testing.suite import Suite, require, skip
+from rlvit.testing.suite import Suite, checked, require, skip
 from rlvit.testing.surroundings import (
     PRESET,
     plan_for,
@@ -115,13 +116,14 @@ class MethodSuite(Suite):
     """
 
     kind = "method"
+    slots: ClassVar[Mapping[str, str]] = {}  # parts other than those of the preset
 
     @classmethod
     def plan(cls, device: str = "cpu") -> Plan:
         """Return the plan of the smallest run."""
         method: MethodSpec = cls.spec()
         task = cls.once("task", lambda: small_task(cls.catalog(), method.task_kind, cls.data_root))
-        return plan_for(cls.catalog(), method, task, cls.data_root, device=device)
+        return plan_for(cls.catalog(), method, task, cls.data_root, slots=cls.slots, device=device)
 
     @classmethod
     def run(cls, home: Path, *, stop: int = 0, device: str = "cpu", seed: int = 0) -> Story:
@@ -217,6 +219,20 @@ class MethodSuite(Suite):
 
     def test_resume_is_exact(self) -> None:
         """Killed after a checkpoint and resumed, on the CPU, it logs and measures the same."""
+        self.completed()
+        problem = self.once("resume", self._resume_problem)
+        require(problem is None, str(problem))
+
+    def _resume_problem(self) -> str | None:
+        """Stop a run and resume it; return how it differs from the unbroken one, if it does."""
+        try:
+            self._stop_and_resume()
+        except AssertionError as problem:
+            return str(problem)
+        return None
+
+    def _stop_and_resume(self) -> None:
+        """Stop a run and resume it; raises AssertionError where it differs from the unbroken."""
         whole = self.completed()
         require(whole.saves > 0, "it writes no checkpoint: a killed run would begin again")
         with temporary_home() as home:
@@ -229,6 +245,28 @@ class MethodSuite(Suite):
             rows = self.rows_of(outcome)
         require(outcome.state == "completed", f"resumed: {outcome.error or outcome.state}")
         self.compare(whole, rows, outcome)
+
+    def test_resume_is_exact_with_a_selector_that_draws(self) -> None:
+        """It fits any selector, and its checkpoints hold what one draws and remembers."""
+        method: MethodSpec = self.spec()
+        if "selector" not in method.slots:
+            skip("it has no slot for selectors")
+        self.completed()
+        if self.once("resume", self._resume_problem) is not None:
+            skip("resuming is not exact with its own selector")
+        catalog = probe.with_probe(self.catalog(), method)
+        made = checked(type(self), self.name, catalog, self.data_root)
+        made.slots = {**self.slots, "selector": probe.NAME}
+        made.once("task", lambda: self.plan().task)
+        try:
+            outcome = made.unbroken().outcome
+        except UsageProblem as problem:
+            skip(f"it refuses other selectors: {problem}")
+        assert outcome is not None
+        require(outcome.state == "completed", outcome.error or outcome.state)
+        if not made.unbroken().saves:
+            skip("with a selector that learns nothing it writes no checkpoint")
+        made().test_resume_is_exact()
 
     @classmethod
     def resumed(cls, home: Path) -> RunOutcome:

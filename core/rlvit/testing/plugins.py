@@ -15,8 +15,9 @@ from pathlib import Path
 import click
 
 from rlvit.catalog import KINDS, PUBLISHED
-from rlvit.contracts import RunView
-from rlvit.manager import PluginInfo
+from rlvit.contracts import Diagnosis, RunView
+from rlvit.hookspecs import PROJECT
+from rlvit.manager import PluginInfo, unmarked
 from rlvit.testing.network import no_network
 from rlvit.testing.suite import Suite, require, skip
 from rlvit.testing.surroundings import temporary_home
@@ -65,12 +66,25 @@ class PluginSuite(Suite):
         if self.info().api is None:
             skip('its module has no RLVIT_API, such as ">=1,<2": any version is taken for right')
 
+    def test_offers_something(self) -> None:
+        """It has hooks, all of them marked, and they return something or watch something."""
+        self.active()
+        plugins, info = self.catalog().plugins, self.info()
+        bare = unmarked(plugins.manager, plugins.manager.get_plugin(self.name))
+        lacking = "; ".join(f"{name} lacks @hookimpl" for name in bare)
+        require(not bare, f"{lacking}: it is never called, and no hook has that name")
+        require(bool(info.hooks), f"{info.module} has no function marked with @hookimpl")
+        asked = {hook for hook, _ in (*KINDS.values(), PUBLISHED)} | {f"{PROJECT}_commands"}
+        if asked.issuperset(info.hooks):
+            found = [answer for hook in info.hooks for answer in plugins.ask(self.name, hook)]
+            require(any(found), "its hooks return nothing")
+
     def test_hooks_return_declared_types(self) -> None:
         """Registration hooks return lists of what they are for, and commands are click's."""
         self.active()
         plugins = self.catalog().plugins
         for hook, expected in (*KINDS.values(), PUBLISHED, ("rlvit_commands", click.Command)):
-            for answer in plugins.caller(self.name, hook)():
+            for answer in plugins.ask(self.name, hook):
                 require(isinstance(answer, list | tuple), f"{hook} returned {answer!r}")
                 for one in answer:
                     fine = isinstance(one, expected)
@@ -148,6 +162,21 @@ class PluginSuite(Suite):
             for hook in (*(hook for hook, _ in KINDS.values()), PUBLISHED[0], "rlvit_commands"):
                 self.catalog().plugins.caller(self.name, hook)()
         require(not asked, f"it asked for {', '.join(dict.fromkeys(asked))}")
+
+    def test_doctor_changes_nothing(self) -> None:
+        """What it finds for `rlvit doctor` is lines of text, and looking changes nothing."""
+        self.active()
+        if "rlvit_doctor" not in self.info().hooks:
+            skip("it has no rlvit_doctor")
+        ask = self.catalog().plugins.caller(self.name, "rlvit_doctor")
+        with temporary_home() as home:
+            for folder in (home, home / "not-there"):
+                for answer in ask(home=folder, data_root=folder):
+                    for one in answer:
+                        fine = isinstance(one, Diagnosis) and "\n" not in one.text
+                        require(fine, f"rlvit_doctor returned {one!r}: expected a line of text")
+            left = sorted(path.name for path in home.rglob("*"))
+            require(not left, f"rlvit_doctor wrote {', '.join(left[:3])}")
 
     def active(self) -> None:
         """Skip the rule unless the plugin is active."""

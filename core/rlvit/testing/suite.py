@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar
 
+from rlvit.errors import BrokenPart
+
 if TYPE_CHECKING:
     from rlvit.catalog import Catalog
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Suite")
 PREFIX = "test_"
+NOTE = "note: "  # begins the reason of a rule that does not apply, where authors should hear of it
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def _try(suite: type[Suite], rule: str) -> Finding:
         getattr(suite(), PREFIX + rule)()
     except unittest.SkipTest as reason:
         state, why = "skipped", one_line(reason)
-    except AssertionError as problem:
+    except (AssertionError, BrokenPart) as problem:
         state, why = "failed", one_line(problem)
     except (Exception, SystemExit) as problem:  # of the plugin
         state, why = "failed", f"{type(problem).__name__}: {one_line(problem)}"

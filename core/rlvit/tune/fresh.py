@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -109,32 +110,55 @@ def _run(
     )
 
 
-def replayed(catalog: Catalog, store: StudyStore, wanted: str) -> list[Plan]:
+def known_run(engine: Engine, run_id: str | None) -> RunRecord | None:
+    """Return a trial's run, None if it has none or it was deleted."""
+    there = run_id is not None and queries.has_run(engine, run_id)
+    return queries.find_run(engine, str(run_id)) if there else None
+
+
+def replayed(
+    catalog: Catalog,
+    store: StudyStore,
+    wanted: str,
+    threads: int | None = None,
+    data_root: str | None = None,
+) -> list[Plan]:
     """Return the plans of the runs of STUDY:NUMBER; on the CPU their results are bit-equal.
 
-    Threads and device are those that the trial's runs had.
+    Threads and device are those that the trial's runs had, and the images are looked for where
+    these found them, unless that is gone. A run that was deleted is made from the study's settings.
+
+    Args:
+        catalog: what the plugins offer.
+        store: knows the trial.
+        wanted: STUDY:NUMBER.
+        threads: another number of them; then results are not bit-equal.
+        data_root: where the images are now.
 
     Raises:
         UsageProblem: there is no such study or trial.
         RlvitError: today's code would make another run of it.
     """
     study, trial = studies.find_trial(store.engine, wanted)
-    tags = {"from-trial": f"{study.name}:{trial.number}"}
+    called = f"{study.name}:{trial.number}"
+    tags = {queries.REPEATED: called}
     plans = []
     for seed in study.seeds:
         asked = dataclasses.replace(request_of(study, trial.params, seed), tags=tags)
-        run = queries.find_run(store.engine, trial.runs[seed]) if seed in trial.runs else None
+        run = known_run(store.engine, trial.runs.get(seed))
         if run is not None:
             asked = dataclasses.replace(
-                asked,
-                device=run.provenance["device"],
-                threads=run.provenance["threads"],
-                data_root=run.provenance.get("data_root"),
+                asked, device=run.provenance["device"], threads=run.provenance["threads"]
             )
+        before = asked.data_root if run is None else run.provenance.get("data_root")
+        still = before if before is not None and Path(before).is_dir() else None
+        asked = dataclasses.replace(
+            asked, threads=threads or asked.threads, data_root=data_root or still
+        )
         plans.append(make_plan(catalog, asked))
         if run is not None and plans[-1].fingerprint != run.fingerprint:
             raise RlvitError(
-                f"trial {tags['from-trial']} was made by {run.plugin_version}, whose protocol or "
+                f"trial {called} was made by {run.plugin_version}, whose protocol or "
                 "options differ from today's: it cannot be run again with the same meaning."
             )
     return plans

@@ -18,13 +18,14 @@ P_VALUE = 0.1  # below it a trial is given up, as in Optuna's test over seeds
 NAME = "name"  # the column that says which item a row is of
 
 
-def is_worse(ours: ArrayLike, theirs: ArrayLike, direction: str, p_value: float = P_VALUE) -> bool:
-    """Return whether paired values are worse: in the mean, and by a one-sided signed-rank test.
+def worse_by(ours: ArrayLike, theirs: ArrayLike, direction: str) -> float:
+    """Return p of the one-sided signed-rank test that paired values are worse.
+
+    It is 1 where the mean is no worse, or there is nothing to compare.
 
     Args:
         ours, theirs: [items], of the same items in the same order.
         direction: "max" or "min".
-        p_value: the test's largest.
 
     Source: Wilcoxon 1945; items without a difference count half for either side (`zsplit`).
     """
@@ -33,16 +34,16 @@ def is_worse(ours: ArrayLike, theirs: ArrayLike, direction: str, p_value: float 
     sign = 1.0 if direction == "max" else -1.0
     gain = sign * (np.asarray(ours, dtype=float) - np.asarray(theirs, dtype=float))  # [items]
     if not np.isfinite(gain).all() or not gain.any() or gain.mean() >= 0:
-        return False
-    return bool(wilcoxon(gain, alternative="less", zero_method="zsplit").pvalue < p_value)
+        return 1.0
+    return float(wilcoxon(gain, alternative="less", zero_method="zsplit").pvalue)
 
 
-def worse_by_items(opened: OpenStudy, done: Sequence[str]) -> int | None:
+def worse_by_items(opened: OpenStudy, done: Sequence[str]) -> tuple[int, float] | None:
     """Compare a trial's runs, those of its first seeds, with the best trial's of the same seeds.
 
     Returns:
-        The number of the best trial if this one is worse, None if not, or if there is none to
-        compare with.
+        The number of the best trial and p if this one is worse, None if not, or if there is none
+        to compare with.
 
     Raises:
         RlvitError: a table is missing, or the two are not of the same items.
@@ -60,7 +61,8 @@ def worse_by_items(opened: OpenStudy, done: Sequence[str]) -> int | None:
     )
     if not np.array_equal(ours[0], theirs[0]):
         raise RlvitError(f"trial {best.number} was measured on other items.")
-    return best.number if is_worse(ours[1], theirs[1], direction) else None
+    p_value = worse_by(ours[1], theirs[1], direction)
+    return (best.number, p_value) if p_value < P_VALUE else None
 
 
 def _best(opened: OpenStudy, metric: str, direction: str) -> TrialRecord | None:

@@ -13,7 +13,7 @@ from rlvit.catalog import Catalog
 from rlvit.errors import UnknownName, UsageProblem
 from rlvit.registry import queries
 from rlvit.runs.plan import Plan
-from rlvit.specs import MetricDef
+from rlvit.specs import EvaluatorSpec, MetricDef
 
 Direction = Literal["max", "min"]
 
@@ -24,14 +24,15 @@ def parse_objectives(catalog: Catalog, plan: Plan, texts: Sequence[str]) -> dict
     Without any it is the first metric that tables show of the task.
 
     Raises:
-        UsageProblem: there is no such metric, it has no direction, or is there twice.
+        UsageProblem: a run does not measure it, it has no direction, or is there twice.
     """
+    measured = producible(catalog, plan)
     found: dict[str, str] = {}
     for text in texts or _headline(plan):
         name, colon, direction = text.partition(":")
         if colon and direction not in ("max", "min"):
             raise UsageProblem(f"--objective {text}: expected METRIC:max or METRIC:min.")
-        metric = find_metric(catalog, plan, name)
+        metric = find_metric(catalog, plan, name, measured)
         if not direction and metric.direction == "none":
             raise UsageProblem(
                 f"--objective {text}: more of {metric.name} is neither better nor worse; say "
@@ -51,22 +52,63 @@ def _headline(plan: Plan) -> tuple[str, ...]:
     return plan.evaluator.headline[:1]
 
 
-def find_metric(catalog: Catalog, plan: Plan, name: str) -> MetricDef:
+def producible(catalog: Catalog, plan: Plan) -> dict[str, MetricDef]:
+    """Return the metrics that runs of a plan may log or measure.
+
+    They are what the plugins of the method and its parts declare, and what the evaluator measures.
+    """
+    makers = {plan.owner.name}
+    for slot, name in plan.slots.items():
+        makers.add(catalog.entry(slot, name).owner.name)
+    evaluators = catalog.entries["evaluator"]
+    measurer = catalog.entry("evaluator", plan.evaluator.name).owner.name
+    own = set(measured(plan.evaluator))
+    others = {metric for entry in evaluators.values() for metric in measured(entry.spec)} - own
+    found = {}
+    for name, entry in catalog.entries["metric"].items():
+        by_evaluator = name in own or (
+            not plan.evaluator.measures and entry.owner.name == measurer and name not in others
+        )
+        if by_evaluator or (entry.owner.name in makers and name not in others):
+            found[name] = entry.spec
+    return found
+
+
+def measured(evaluator: EvaluatorSpec) -> tuple[str, ...]:
+    """Return the metrics that an evaluator is known to measure."""
+    return tuple(dict.fromkeys((*evaluator.measures, *evaluator.headline, *evaluator.items)))
+
+
+def find_metric(
+    catalog: Catalog, plan: Plan, name: str, among: Mapping[str, MetricDef]
+) -> MetricDef:
     """Return the metric of a name, or of a short one: `top1` is the task's own `eval/top1`.
 
+    Args:
+        catalog: knows all metrics.
+        plan: of a run.
+        name: of the metric.
+        among: those that will do.
+
     Raises:
-        UsageProblem: no metric fits, or several.
+        UsageProblem: no metric fits, or several, or the one that does is not among those.
     """
-    metrics = catalog.metrics
-    if name in metrics:
-        return metrics[name]
-    for among in (plan.evaluator.headline, metrics):
-        short = [one for one in among if one.rpartition("/")[2] == name and one in metrics]
+    if name in among:
+        return among[name]
+    for choice in (plan.evaluator.headline, among):
+        short = [one for one in choice if one.rpartition("/")[2] == name and one in among]
         if len(short) == 1:
-            return metrics[short[0]]
+            return among[short[0]]
         if short:
             raise UsageProblem(f"{name!r} may be {', '.join(sorted(short))}; say which.")
-    raise UnknownName("metric", name, metrics)
+    if name in catalog.metrics:
+        first = (*plan.evaluator.headline, *plan.method.progress.values(), *sorted(among))
+        known = ", ".join([one for one in dict.fromkeys(first) if one in among][:8])
+        raise UsageProblem(
+            f"{name}: runs of {plan.method.name} on {plan.task.name} do not make this metric here. "
+            f"Some that will do: {known}."
+        )
+    raise UnknownName("metric", name, among)
 
 
 def value_of(engine: Engine, run_id: str, metric: str) -> float:
@@ -76,6 +118,13 @@ def value_of(engine: Engine, run_id: str, metric: str) -> float:
     if not measured:
         live = [value for _, value in queries.curve(engine, run_id, metric)]
     return math.nan if not live or live[-1] is None else live[-1]
+
+
+def is_recorded(engine: Engine, run_id: str, metric: str) -> bool:
+    """Return whether a run logged or measured a metric at all, be it a number or not."""
+    if any(one.metric == metric for one in queries.results(engine, run_id)):
+        return True
+    return bool(queries.curve(engine, run_id, metric))
 
 
 def values_of(

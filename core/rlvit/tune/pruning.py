@@ -171,9 +171,16 @@ class Watcher:
     """Watches a run of a trial: ends it if the trial is hopeless, or its study is to stop now."""
 
     def __init__(
-        self, opened: OpenStudy, number: int, rule: Rule | None, say: Callable[[str], None]
+        self,
+        opened: OpenStudy,
+        number: int,
+        rule: Rule | None,
+        say: Callable[[str], None],
+        told: Callable[[], bool] = lambda: False,
     ) -> None:
+        """Watch trial `number` by a rule; `told` says whether its worker is to stop."""
         self._opened, self._number, self._rule, self._say = opened, number, rule, say
+        self._told = told
         self.pruned_at: int | None = None
         self.asked_to_stop = False
 
@@ -199,6 +206,8 @@ class Watcher:
             if self._rule.hopeless(row):
                 self.pruned_at = row.step
                 stop.set(self.reason)
+        if self._told():
+            stop.set()
         name, store = self._opened.record.name, self._opened.store
         store.beat_trial(name, self._number)
         if studies.find_study(store.engine, name).stop == "now":

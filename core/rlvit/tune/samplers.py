@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -106,6 +107,39 @@ class FreshSampler(BaseSampler):
             self._now.after_trial(study, trial, state, values)
 
 
+def grid_size(space: Mapping[str, Range]) -> int:
+    """Return how many points a grid has; raises UsageProblem where it has no end."""
+    return math.prod(len(one.grid()) for one in space.values())
+
+
+def point(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return values as a point of a grid, on which 0.3 is 3 * 0.1."""
+    values = (params[name] for name in sorted(params))
+    return tuple(f"{v:.12g}" if isinstance(v, float) else str(v) for v in values)
+
+
+class WholeGrid(GridSampler):
+    """Takes the points of a grid in turn, but those that the study has, also from older studies."""
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Choose the point of a trial, unless it has one."""
+        if "grid_id" in trial.system_attrs or "fixed_params" in trial.system_attrs:
+            return
+        places = {point(self._point(n)): n for n in range(len(self._all_grids))}
+        taken = {
+            one.system_attrs.get("grid_id", places.get(point(one.params)))
+            for one in study.get_trials(deepcopy=False)
+            if one.number != trial.number
+        }
+        free = (number for number in range(len(self._all_grids)) if number not in taken)
+        chosen, storage = next(free, 0), study._storage
+        storage.set_trial_system_attr(trial._trial_id, "search_space", self._search_space)
+        storage.set_trial_system_attr(trial._trial_id, "grid_id", chosen)
+
+    def _point(self, number: int) -> dict[str, Any]:
+        return dict(zip(self._param_names, self._all_grids[number], strict=True))
+
+
 def check_sampler(name: str, space: Mapping[str, Range], objectives: Mapping[str, str]) -> None:
     """Refuse a sampler that cannot search this space for these objectives; raises UsageProblem."""
     if name in ONE_OBJECTIVE and len(objectives) > 1:
@@ -141,7 +175,7 @@ def make_sampler(
             seed=own, popsize=given.get("population"), warn_independent_sampling=False, **startup
         ),
         "random": lambda own: RandomSampler(seed=own),
-        "grid": lambda own: GridSampler({n: r.grid() for n, r in space.items()}, seed=seed),
+        "grid": lambda own: WholeGrid({n: r.grid() for n, r in space.items()}, seed=seed),
         "qmc": lambda own: QMCSampler(
             seed=seed,
             scramble=True,

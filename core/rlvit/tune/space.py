@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rlvit.config import (
+    LARGEST,
     MethodConfig,
     OptionInfo,
     Search,
@@ -91,12 +92,27 @@ class Range:
         values = [self.low + number * step for number in range(count)]
         return [int(value) for value in values] if self.whole else list(values)
 
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """Both ends, the upper one as far as steps reach it; of choices all."""
+        if self.low is None or self.high is None:
+            return self.choices
+        steps = None if self.step is None else int((self.high - self.low) / self.step + 1e-9)
+        high = self.high if steps is None or self.step is None else self.low + steps * self.step
+        return (int(self.low), int(high)) if self.whole else (self.low, high)
+
     def __str__(self) -> str:
         """The range as `--space` takes it."""
         if self.low is None or self.high is None:
             return ", ".join(str(choice) for choice in self.choices)
-        tail = ":log" if self.log else "" if self.step is None else f":{self.step:g}"
-        return f"{self.low:g}..{self.high:g}{tail}"
+        tail = ":log" if self.log else "" if self.step is None else f":{_exact(self.step)}"
+        return f"{_exact(self.low)}..{_exact(self.high)}{tail}"
+
+
+def _exact(number: float) -> str:
+    """Return a number as short as can be, but so that it can be read again as the same."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def declared(config: type[MethodConfig]) -> dict[str, Range]:
@@ -104,8 +120,42 @@ def declared(config: type[MethodConfig]) -> dict[str, Range]:
     return {o.field: _range(config, o, o.search) for o in options(config) if o.search is not None}
 
 
-def parse_space(config: type[MethodConfig], texts: Sequence[str]) -> dict[str, Range]:
+def idle(
+    config: type[MethodConfig], ranges: Mapping[str, Range], known: Mapping[str, object]
+) -> dict[str, str]:
+    """Return the fields that cannot matter, each with the condition that does not hold.
+
+    Args:
+        config: declares the conditions.
+        ranges: what may be searched: any value of it may hold.
+        known: the values of all fields and the names of the parts where nothing is searched.
+
+    Raises:
+        UsageProblem: a condition names neither a field nor a slot.
+    """
+    found: dict[str, str] = {}
+    for info in options(config):
+        for condition in () if info.search is None else info.search.only_if:
+            name, _, words = condition.partition("=")
+            if name not in known:
+                raise UsageProblem(f"{info.field}: the condition {condition!r} names no setting.")
+            one = ranges.get(name)
+            values = (known[name],) if one is None else one.choices
+            holds = {str(value).lower() for value in values} & set(words.lower().split(","))
+            if not holds and (one is None or one.low is None):
+                found.setdefault(info.field, condition)
+    return found
+
+
+def parse_space(
+    config: type[MethodConfig], texts: Sequence[str], parts: Collection[str] = ()
+) -> dict[str, Range]:
     """Read `--space` options: `lr=1e-5..1e-3:log`, `keep=0.15,0.2,0.25`, by field.
+
+    Args:
+        config: of the method.
+        texts: the options.
+        parts: names of the method's slots, which are no settings.
 
     Raises:
         UnknownName: there is no such setting.
@@ -118,6 +168,11 @@ def parse_space(config: type[MethodConfig], texts: Sequence[str]) -> dict[str, R
         if not equals or not body:
             raise UsageProblem(f"--space {text}: {EXPECTED}.")
         field = meant.get(name.replace("-", "_"))
+        if field is None and name in parts:
+            raise UsageProblem(
+                f"--space {text}: {name} is a part, and studies search settings; begin a study for "
+                f"each, or compare parts with `rlvit matrix`."
+            )
         if field is None:
             raise UnknownName("setting", name, meant)
         if field in found:
@@ -176,13 +231,17 @@ def _range(config: type[MethodConfig], info: OptionInfo, search: Search) -> Rang
         raise UsageProblem(
             f"{info.field}: the range {search.low:g}..{search.high:g} is of whole numbers."
         )
+    if search.step is not None and (search.high - search.low) / search.step > LARGEST:
+        raise UsageProblem(f"{info.field}: the range has more than 2**53 steps.")
     for end in (search.low, search.high):
         check_value(config, info.field, int(end) if whole else end)
     return Range(info.field, whole, search.low, search.high, search.log, search.step)
 
 
-def parse_fixed(config: type[MethodConfig], texts: Sequence[str]) -> dict[str, Any]:
-    """Read `--fix NAME=VALUE` options, by field.
+def parse_fixed(
+    config: type[MethodConfig], texts: Sequence[str], option: str = "--fix"
+) -> dict[str, Any]:
+    """Read `--fix NAME=VALUE` options, by field; `option` is what they are called.
 
     Raises:
         UnknownName: there is no such setting.
@@ -193,7 +252,7 @@ def parse_fixed(config: type[MethodConfig], texts: Sequence[str]) -> dict[str, A
     for text in texts:
         name, equals, word = (part.strip() for part in text.partition("="))
         if not equals:
-            raise UsageProblem(f"--fix {text}: expected NAME=VALUE.")
+            raise UsageProblem(f"{option} {text}: expected NAME=VALUE.")
         field = meant.get(name.replace("-", "_"))
         if field is None:
             raise UnknownName("setting", name, meant)
@@ -207,18 +266,35 @@ def make_space(
     fixed: Mapping[str, Any],
     *,
     only: bool = False,
+    known: Mapping[str, object] | None = None,
+    parts: Collection[str] = (),
 ) -> dict[str, Range]:
     """Return a study's ranges, by field: the declared ones unless `only`, those of the user first.
 
+    Args:
+        config: of the method.
+        texts: `--space` options.
+        fixed: values of what is not searched.
+        only: leave out what is declared.
+        known: the value of every field and the name of every part: what cannot matter beside them
+            is left out. None: nothing is.
+        parts: names of the method's slots.
+
     Raises:
-        UsageProblem: a setting is both fixed and searched, or there is nothing to search.
+        UsageProblem: a setting is both fixed and searched, the user's cannot matter, or there is
+            nothing to search.
     """
-    given = parse_space(config, texts)
+    given = parse_space(config, texts, parts)
     both = sorted(given.keys() & fixed.keys())
     if both:
         raise UsageProblem(f"{both[0]} has a range (--space) and a fixed value; give one of them.")
     ranges = {**({} if only else declared(config)), **given}
-    space = {name: ranges[name] for name in sorted(ranges.keys() - fixed.keys())}
+    ranges = {name: one for name, one in ranges.items() if name not in fixed}
+    for name, condition in {} if known is None else idle(config, ranges, known).items():
+        if name in given:
+            raise UsageProblem(f"--space {name}: it matters with {condition} only.")
+        ranges.pop(name, None)
+    space = {name: ranges[name] for name in sorted(ranges)}
     if not space:
         raise UsageProblem(
             "there is nothing to search: no setting has a range. Give one with --space, as in "

@@ -67,6 +67,46 @@ def written(home: Home, url: str) -> str:
     return bare.render_as_string(hide_password=False)
 
 
+def shown(home: Home, url: str) -> str:
+    """Return a URL for people: as `written`, without the schema that is always ours."""
+    text = written(home, url)
+    if sqlite_path(url) is None and SCHEMA in str(make_url(url).query.get("options", "")):
+        return make_url(text).difference_update_query(["options"]).render_as_string()
+    return text
+
+
+def check(home: Home, given: str | None) -> None:
+    """Look whether a database that was named can be used, before anything is written.
+
+    Raises:
+        UsageProblem: it cannot.
+    """
+    url = choose(home, given)
+    if given is None:
+        return  # made when it is needed, where the home or the registry is
+    file = sqlite_path(url)
+    try:
+        if file is None:
+            engine = create_engine(url)
+            try:
+                engine.connect().close()
+            finally:
+                engine.dispose()
+            return
+        if not file.parent.is_dir():
+            raise UsageProblem(f"--storage {given}: there is no folder {file.parent}.")
+        if file.exists() and file.stat().st_size and not _is_sqlite(file):
+            raise UsageProblem(f"--storage {given}: {file} is no SQLite database.")
+    except (SQLAlchemyError, ImportError, OSError) as problem:
+        reason = str(getattr(problem, "orig", None) or problem).strip().partition("\n")[0]
+        raise UsageProblem(f"--storage {shown(home, url)} cannot be used: {reason}") from None
+
+
+def _is_sqlite(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(15) == b"SQLite format 3"
+
+
 def found_again(home: Home, stored: str, given: str | None) -> str:
     """Return the URL of a study's storage, as `written` kept it; `given` may add a password.
 
@@ -76,7 +116,8 @@ def found_again(home: Home, stored: str, given: str | None) -> str:
     if given is not None:
         url = choose(home, given)
         if written(home, url) != stored:
-            raise UsageProblem(f"--storage: this study is kept in {stored}.")
+            kept = stored if stored == OWN else shown(home, stored)
+            raise UsageProblem(f"--storage: this study is kept in {kept}.")
         return url
     usual = choose(home, None)
     if written(home, usual) == stored:
@@ -104,9 +145,7 @@ def open_storage(home: Home, url: str) -> RDBStorage:
             return _open(sqlite_url(file))
     except (SQLAlchemyError, RuntimeError, ImportError, OSError, sqlite3.Error) as problem:
         reason = str(getattr(problem, "orig", None) or problem).partition("\n")[0]
-        raise RlvitError(
-            f"Optuna's database {written(home, url)} cannot be used: {reason}"
-        ) from None
+        raise RlvitError(f"Optuna's database {shown(home, url)} cannot be used: {reason}") from None
 
 
 def _open(url: str) -> RDBStorage:

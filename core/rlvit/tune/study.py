@@ -12,17 +12,18 @@ from typing import Any
 import optuna
 
 from rlvit.catalog import Catalog
-from rlvit.config import accepted_names, identity
+from rlvit.config import accepted_names, flat, identity
 from rlvit.errors import RlvitError, UsageProblem
 from rlvit.home import Home
 from rlvit.registry import queries, studies
 from rlvit.registry.records import StudyRecord, TrialRecord
+from rlvit.registry.store import Store
 from rlvit.registry.studies import StudyStore
 from rlvit.runs import provenance
-from rlvit.runs.folder import write_json
+from rlvit.runs.mirrors import mirror_study
 from rlvit.runs.plan import Plan, Request, make_plan
 from rlvit.specs import DATASET, digest
-from rlvit.tune import objectives, samplers, storage
+from rlvit.tune import objectives, samplers, storage, terms
 from rlvit.tune.space import Range, make_space, parse_fixed, space_of
 
 TRIALS = 20  # of who asks for no number
@@ -76,6 +77,15 @@ class OpenStudy:
             data_root=self.data_root or asked.data_root,
         )
 
+    def request_without_values(self) -> Request:
+        """Return what a run is asked for where nothing is searched."""
+        asked = request_of(self.record, {}, self.record.seeds[0])
+        return dataclasses.replace(
+            asked,
+            threads=self.threads or asked.threads,
+            data_root=self.data_root or asked.data_root,
+        )
+
 
 def request_of(study: StudyRecord, params: Mapping[str, Any], seed: int) -> Request:
     """Return what a run with these values is asked for."""
@@ -92,18 +102,33 @@ def prepare(
         UsageProblem: something in it cannot be, or the study is there with other objectives.
     """
     record, base = describe(catalog, home, wanted)
+    if warning := terms.chosen_on_the_test(make_plan(catalog, base), record.objectives):
+        say(warning)
     home.create()
     with store.holding(record.name, home):
         known = studies.list_studies(store.engine, name=record.name)
         if known:
-            _refuse_other(known[0], record)
-            trials = wanted.trials or known[0].trials
-            store.change_study(record.name, trials=trials, stop="")
+            terms.refuse_other(known[0], record)
+            go_on(store, record.name, wanted.trials)
         else:
             store.declare_metrics(catalog.metrics.values())
             _make(catalog, home, store, record, base, wanted.storage, say)
-    mirror(store, home, record.name)
+    mirror_study(store, home, record.name)
     return studies.find_study(store.engine, record.name)
+
+
+def go_on(store: StudyStore, name: str, trials: int | None = None) -> None:
+    """Let a study that is there go on, with so many trials of its own in all.
+
+    Raises:
+        UsageProblem: it has more already.
+    """
+    own = [one for one in studies.list_trials(store.engine, name) if not one.source]
+    if trials is not None and trials < len(own):
+        raise UsageProblem(
+            f"--trials {trials}: study {name} has {len(own)} trials of its own already."
+        )
+    store.change_study(name, trials=trials, stop="")
 
 
 def describe(catalog: Catalog, home: Home, wanted: Wanted) -> tuple[StudyRecord, Request]:
@@ -114,6 +139,7 @@ def describe(catalog: Catalog, home: Home, wanted: Wanted) -> tuple[StudyRecord,
     """
     plan, space, fixed = _resolved(catalog, wanted)
     aims = objectives.parse_objectives(catalog, plan, wanted.objectives)
+    terms.refuse_idle(wanted.sampler, wanted.pruner)
     samplers.check_sampler(wanted.sampler["name"], space, aims)
     seeds = tuple(plan.seed + number for number in range(wanted.seeds_per_trial))
     plain = {name: one.plain() for name, one in space.items()}
@@ -127,7 +153,8 @@ def describe(catalog: Catalog, home: Home, wanted: Wanted) -> tuple[StudyRecord,
         "fixed": rest,
         "space": plain,
     }
-    stem = _stem(wanted.name or f"{plan.method.name}-{plan.task.name}")
+    usual = f"{plan.method.name}-{plan.task.name}"
+    stem = _stem(usual if wanted.name is None else wanted.name)
     has_data = plan.task.kind == DATASET and plan.data_root.is_dir()
     base = dataclasses.replace(
         wanted.base,
@@ -149,7 +176,7 @@ def describe(catalog: Catalog, home: Home, wanted: Wanted) -> tuple[StudyRecord,
         space=plain,
         objectives=aims,
         sampler=dict(wanted.sampler),
-        pruner=_pruner(catalog, plan, wanted.pruner, aims, len(seeds)),
+        pruner=terms.pruner_of(catalog, plan, wanted.pruner, aims, len(seeds)),
         seed=plan.seed,
         seeds=seeds,
         trials=wanted.trials or TRIALS,
@@ -169,8 +196,12 @@ def _resolved(catalog: Catalog, wanted: Wanted) -> tuple[Plan, dict[str, Range],
     for name in given.keys() & held.keys():
         raise UsageProblem(f"{name} is given as an option and with --fix; give one of them.")
     fixed = {**given, **held}
-    space = make_space(config, wanted.space, fixed, only=wanted.only)
-    plan = make_plan(catalog, dataclasses.replace(wanted.base, values=fixed))
+    base = dataclasses.replace(wanted.base, values=fixed)
+    plan = make_plan(catalog, base)
+    known = {**flat(plan.config), **plan.slots}
+    parts = plan.method.slots
+    space = make_space(config, wanted.space, fixed, only=wanted.only, known=known, parts=parts)
+    terms.refuse_ends(catalog, base, space)
     return plan, space, fixed
 
 
@@ -179,99 +210,9 @@ def _stem(name: str) -> str:
     found = name.lower()
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,98}", found) or found == "latest":
         raise UsageProblem(
-            f"--name {name}: expected letters, digits, dots and dashes, at most 99 of them."
+            f"--name {name!r}: expected letters, digits, dots and dashes, at most 99 of them."
         )
     return found
-
-
-def _pruner(
-    catalog: Catalog,
-    plan: Plan,
-    given: Mapping[str, Any],
-    aims: Mapping[str, str],
-    seeds: int,
-) -> dict[str, Any]:
-    """Return a pruner's settings with the metrics it looks at; raises UsageProblem."""
-    name, asked = given["name"], list(given.get("on") or ())
-    if name == "none" and "over" not in given:
-        return {"name": name}
-    if name != "dominated" and len(aims) > 1:
-        raise UsageProblem(
-            f"--pruner {name} has one objective; with several take --pruner dominated."
-        )
-    if "over" in given and name != "wilcoxon":
-        raise UsageProblem("--prune-over images belongs to --pruner wilcoxon.")
-    if "over" in given:
-        return _over_images(plan, next(iter(aims)), seeds)
-    if name == "wilcoxon":
-        if seeds < 5:
-            raise UsageProblem(
-                "--pruner wilcoxon compares seeds: it can decide after 4 of them (p = 1/16), so "
-                "give --seeds-per-trial 5 or more."
-            )
-        return {"name": name}
-    if name == "hyperband" and not given.get("start"):
-        raise UsageProblem("--pruner hyperband needs --prune-from, the step of its first decision.")
-    on = [objectives.find_metric(catalog, plan, one).name for one in asked]
-    on = on or [_foretells(plan, metric) for metric in aims]
-    if len(on) != len(aims):
-        raise UsageProblem(f"--prune-on: expected {len(aims)}, one for each objective in order.")
-    return {**given, "on": on}
-
-
-def _over_images(plan: Plan, metric: str, seeds: int) -> dict[str, Any]:
-    """Return the settings of Wilcoxon's test over images; raises UsageProblem."""
-    column = plan.evaluator.items.get(metric)
-    if column is None:
-        known = ", ".join(plan.evaluator.items) or "nothing"
-        raise UsageProblem(
-            f"--prune-over images: the evaluator {plan.evaluator.name} measures {known} item by "
-            f"item, not {metric}."
-        )
-    if seeds < 2:
-        raise UsageProblem(
-            "--prune-over images decides between the runs of a trial; give --seeds-per-trial 2 or "
-            "more."
-        )
-    return {"name": "wilcoxon", "over": "images", "column": column}
-
-
-def _foretells(plan: Plan, metric: str) -> str:
-    """Return what a method logs in training that corresponds to an objective."""
-    found = plan.method.progress.get(metric)
-    if found is None:
-        raise UsageProblem(
-            f"{plan.method.name} names no metric of its training that corresponds to {metric}: "
-            "give --prune-on METRIC, or --pruner none."
-        )
-    return found
-
-
-def _refuse_other(known: StudyRecord, wanted: StudyRecord) -> None:
-    """Refuse to go on with a study under other terms; raises UsageProblem."""
-
-    def aims(study: StudyRecord) -> str:
-        return ", ".join(f"{metric}:{way}" for metric, way in study.objectives.items())
-
-    if list(known.objectives.items()) != list(wanted.objectives.items()):
-        raise UsageProblem(
-            f"study {known.name} optimises {aims(known)}, not {aims(wanted)}. Give another --name "
-            "for a new study."
-        )
-    for what in ("sampler", "pruner", "storage"):
-        before, now = getattr(known, what), getattr(wanted, what)
-        if before != now:
-            raise UsageProblem(
-                f"study {known.name} was begun with the {what} {_brief(before)}, not "
-                f"{_brief(now)}. Give the same, or another --name for a new study."
-            )
-
-
-def _brief(settings: Any) -> str:
-    if not isinstance(settings, Mapping):
-        return str(settings)
-    more = [f"{k} {v}" for k, v in settings.items() if k != "name" and v is not None]
-    return f"{settings['name']} ({', '.join(more)})" if more else str(settings["name"])
 
 
 def _make(
@@ -417,7 +358,20 @@ def open_study(
     return OpenStudy(catalog, home, store, record, loaded, threads, data_root)
 
 
-def is_abandoned(store: StudyStore, trial: TrialRecord) -> bool:
+def whole_grid(study: StudyRecord, trials: Sequence[TrialRecord]) -> bool:
+    """Return whether a study of a grid has tried, or was given, every point of it."""
+    if study.sampler["name"] != "grid":
+        return False
+    space = space_of(study)
+    return len({samplers.point(trial.params) for trial in trials}) >= samplers.grid_size(space)
+
+
+def is_worked_on(store: Store, trial: TrialRecord) -> bool:
+    """Return whether a process that lives has an unfinished trial."""
+    return trial.state in studies.OPEN and not is_abandoned(store, trial)
+
+
+def is_abandoned(store: Store, trial: TrialRecord) -> bool:
     """Return whether nobody works on an unfinished trial: neither its process nor a run's lives."""
     now = time.time()
     if trial.state == "interrupted":
@@ -429,22 +383,9 @@ def is_abandoned(store: StudyStore, trial: TrialRecord) -> bool:
     return not _run_alive(store, trial, now)
 
 
-def _run_alive(store: StudyStore, trial: TrialRecord, now: float) -> bool:
+def _run_alive(store: Store, trial: TrialRecord, now: float) -> bool:
     for run_id in trial.runs.values():
         for run in queries.list_runs(store.engine, state="running", archived=None):
             if run.id == run_id and provenance.is_alive(run.process, run.heartbeat_at, now):
                 return True
     return False
-
-
-def mirror(store: StudyStore, home: Home, name: str) -> None:
-    """Write what the registry knows of a study to `runs/studies/<name>.json`."""
-    from filelock import FileLock
-
-    folder = home.runs / "studies"
-    folder.mkdir(parents=True, exist_ok=True)
-    home.locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(home.locks / f"study-{name}-mirror.lock"):  # an older state must not win
-        record = studies.find_study(store.engine, name)
-        trials = [asdict(trial) for trial in studies.list_trials(store.engine, name)]
-        write_json(folder / f"{name}.json", {"format": 1, **asdict(record), "of": trials})

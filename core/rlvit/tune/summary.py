@@ -23,12 +23,19 @@ class Summary:
 
     study: StudyRecord
     trials: tuple[TrialRecord, ...]
-    seconds: float  # of computing, all runs of its own trials
+    seconds: float  # of computing, all runs of its own trials that are still there
+    deleted: frozenset[str] = frozenset()  # ids of runs of its trials that are not
 
     @property
     def completed(self) -> list[TrialRecord]:
         """The trials that have values."""
         return [trial for trial in self.trials if trial.state == "completed" and trial.values]
+
+    @property
+    def failure(self) -> str:
+        """Why the last trial that failed did so."""
+        failed = [trial.reason for trial in self.trials if trial.state == "failed"]
+        return failed[-1] if failed else ""
 
     @property
     def states(self) -> dict[str, int]:
@@ -40,8 +47,23 @@ def summarise(engine: Engine, study: StudyRecord) -> Summary:
     """Return a study as it stands."""
     trials = tuple(studies.list_trials(engine, study.name))
     own = {run for trial in trials if not trial.source for run in trial.runs.values()}
+    every = {
+        run for one in trials if one.state not in studies.OPEN for run in one.runs.values()
+    }  # of one under way an id may be written before its run
     runs = queries.list_runs(engine, tag=f"study={study.name}", archived=None)
-    return Summary(study, trials, sum(run.seconds for run in runs if run.id in own))
+    seconds = sum(run.seconds for run in runs if run.id in own)
+    lost = every - {run.id for run in runs}
+    return Summary(
+        study, trials, seconds, frozenset(run for run in lost if not queries.has_run(engine, run))
+    )
+
+
+def extreme(trials: Sequence[TrialRecord], metric: str, way: str) -> float | None:
+    """Return the best value of an objective among completed trials, None if there is none."""
+    known = [
+        value(trial, metric) for trial in trials if trial.state == "completed" and trial.values
+    ]
+    return (max if way == "max" else min)(known) if known else None
 
 
 def value(trial: TrialRecord, metric: str) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import optuna
@@ -18,9 +18,12 @@ from rlvit.registry.records import TrialRecord
 from rlvit.registry.studies import OPEN
 from rlvit.runs import execute, provenance
 from rlvit.runs.display import Display
+from rlvit.runs.mirrors import mirror_study
 from rlvit.runs.plan import Plan, make_plan
-from rlvit.tune import images, objectives, pruning
-from rlvit.tune.study import OpenStudy, is_abandoned, mirror
+from rlvit.tune import failures, images, objectives, pruning
+from rlvit.tune.failures import Surroundings
+from rlvit.tune.hearing import Hearing
+from rlvit.tune.study import OpenStudy, is_abandoned, whole_grid
 
 STATES = {
     TrialState.COMPLETE: "completed",
@@ -38,6 +41,7 @@ class _Verdict:
     state: str
     values: dict[str, float] | None = None
     reason: str = ""
+    for_all: bool = False  # every other trial would fail likewise
 
 
 class Worker:
@@ -49,7 +53,24 @@ class Worker:
         say: Callable[[str], None],
         display: Callable[[], Display],
         go_on: Callable[[], bool] = lambda: True,
+        *,
+        hearing: Hearing | None = None,
+        max_failures: int = failures.MOST,
+        until: float | None = None,
     ) -> None:
+        """Prepare to work.
+
+        Args:
+            opened: the study.
+            say: says what happens.
+            display: makes the display of a run.
+            go_on: whether another trial may be begun.
+            hearing: hears signals, and is entered by the caller.
+            max_failures: trials that may fail one after another; 0: any number.
+            until: when, by the monotonic clock, no further trial is begun.
+        """
+        self._hearing = hearing or Hearing(say)
+        self._max_failures, self._since, self._until = max_failures, time.time(), until
         self._opened, self._say, self._display, self._go_on = opened, say, display, go_on
         self._store, self._name = opened.store, opened.record.name
         self._process = provenance.process_identity()
@@ -59,10 +80,16 @@ class Worker:
         """Carry out trials until none is left, the study is asked to stop, or Ctrl-C.
 
         Raises:
-            RlvitError: the registry, Optuna's database or a run's end cannot be written.
+            Surroundings: no trial can be carried out here.
+            RlvitError: the registry, Optuna's database or a run's end cannot be written, or too
+                many trials failed one after another.
         """
+        if not self._asked_to_stop() and self._anything_left():
+            failures.check(self._opened)
         while True:
-            if self._asked_to_stop() or not self._go_on():
+            if self._hearing.heard:
+                return "interrupted"
+            if self._asked_to_stop() or not self._go_on() or self._is_late():
                 return "stopped"
             with self._store.holding(self._name, self._opened.home):
                 trial = self._next()
@@ -75,6 +102,16 @@ class Worker:
                 return "done"
             else:
                 self._wait()
+
+    def _is_late(self) -> bool:
+        return self._until is not None and time.monotonic() >= self._until
+
+    def _anything_left(self) -> bool:
+        trials = studies.list_trials(self._store.engine, self._name)
+        own = [trial for trial in trials if not trial.source]
+        open_ones = any(trial.state in OPEN for trial in own)
+        wanted = studies.find_study(self._store.engine, self._name).trials
+        return open_ones or (len(own) < wanted and not self._exhausted(trials))
 
     def _asked_to_stop(self) -> bool:
         return bool(studies.find_study(self._store.engine, self._name).stop)
@@ -100,6 +137,7 @@ class Worker:
                     continue
                 params = self._suggest(self._trial(trial.number))
                 if self._store.claim_trial(trial, self._process, params):
+                    self._mirror()
                     self._say(f"trial {trial.number} goes on: nobody worked on it any more")
                     return studies.trial_of(self._store.engine, self._name, trial.number)
         wanted = studies.find_study(self._store.engine, self._name).trials
@@ -126,14 +164,10 @@ class Worker:
                 self._copy_end(frozen)
 
     def _exhausted(self, trials: list[TrialRecord]) -> bool:
-        """Return whether a grid has been tried as a whole."""
-        if self._opened.record.sampler["name"] != "grid":
-            return False
-        points = 1
-        for one in self._opened.space.values():
-            points *= len(one.grid())
-        tried = {json.dumps(t.params, sort_keys=True) for t in trials if not t.source}
-        return len(tried) >= points
+        """Return whether a grid has been tried as a whole, and nothing waits to be tried again."""
+        return whole_grid(self._opened.record, trials) and not any(
+            frozen.state == TrialState.WAITING for frozen in self._frozen()
+        )
 
     def _frozen(self) -> list[FrozenTrial]:
         return self._opened.optuna.get_trials(deepcopy=False)
@@ -170,7 +204,7 @@ class Worker:
             runs={},
         )
         self._store.add_trial(trial)
-        mirror(self._store, self._opened.home, self._name)
+        self._mirror()
         return trial
 
     def _settled(self, trial: TrialRecord) -> bool:
@@ -178,18 +212,23 @@ class Worker:
         frozen = next((t for t in self._frozen() if t.number == trial.number), None)
         if frozen is None:
             self._end(trial, _Verdict("failed", reason="Optuna's database has lost it"))
+            self._mirror()
         elif frozen.state in STATES:
             self._copy_end(frozen)
         else:
             return False
         return True
 
+    def _mirror(self) -> None:
+        """Write what the registry knows of the study to its file."""
+        mirror_study(self._store, self._opened.home, self._name)
+
     def _copy_end(self, frozen: FrozenTrial) -> None:
         values = None
         if frozen.state == TrialState.COMPLETE:
             values = dict(zip(self._opened.record.objectives, frozen.values, strict=True))
         self._store.end_trial(self._name, frozen.number, STATES[frozen.state], values)
-        mirror(self._store, self._opened.home, self._name)
+        self._mirror()
 
     def _carry_out(self, trial: TrialRecord) -> Ending | None:
         """Carry a trial to its end; return why the worker has to end, None if it has not."""
@@ -200,13 +239,32 @@ class Worker:
             verdict, ending = self._runs(trial)
         except KeyboardInterrupt:
             verdict, ending = _Verdict("interrupted", reason="stopped at once"), "interrupted"
+        except RlvitError as problem:
+            self._store.leave_trial(self._name, trial.number, str(problem))
+            self._mirror()
+            raise
         if verdict.state == "interrupted":
             self._store.leave_trial(self._name, trial.number, verdict.reason)
         else:
             self._tell(trial, verdict)
-        mirror(self._store, self._opened.home, self._name)
+        self._mirror()
         self._announce(trial.number, verdict, time.monotonic() - begun)
+        if verdict.state == "failed":
+            self._refuse_to_burn_more(verdict)
         return ending
+
+    def _refuse_to_burn_more(self, verdict: _Verdict) -> None:
+        """End the worker where further trials would only fail; raises RlvitError."""
+        again = "`rlvit tune resume STUDY --retry-failed` tries their settings again."
+        if verdict.for_all:
+            raise RlvitError(f"no further trial is begun: {verdict.reason}.")
+        trials = studies.list_trials(self._store.engine, self._name)
+        row = failures.in_a_row([t for t in trials if not t.source], self._since)
+        if 0 < self._max_failures <= len(row):
+            raise RlvitError(
+                f"{len(row)} trials failed one after another (--max-failures), and no further one "
+                f"is begun; the last: {verdict.reason.rstrip('.')}. {again}"
+            )
 
     def _announce(self, number: int, verdict: _Verdict, seconds: float) -> None:
         found = ", ".join(f"{m} {v:.6g}" for m, v in (verdict.values or {}).items())
@@ -232,12 +290,17 @@ class Worker:
         aims, done = self._opened.record.objectives, []
         asked = self._trial(trial.number)
         for position, seed in enumerate(self._opened.record.seeds):
+            if self._hearing.heard:
+                return _Verdict("interrupted", reason="stopped as asked"), "interrupted"
             try:
                 plan = make_plan(self._opened.catalog, self._opened.request(trial, seed))
             except UsageProblem as problem:
+                if general := failures.refusal_of_all(self._opened):
+                    raise Surroundings(_stays_open(trial, general)) from None
                 return _Verdict("failed", reason=str(problem)), None
             rule = pruning.make_rule(self._opened, asked) if position == 0 else None
-            watcher = pruning.Watcher(self._opened, trial.number, rule, self._say)
+            told = partial(getattr, self._hearing, "heard")
+            watcher = pruning.Watcher(self._opened, trial.number, rule, self._say, told)
             run_id, state, error = self._run(trial, seed, plan, watcher)
             if watcher.pruned_at is not None or state == "pruned":
                 at = "" if watcher.pruned_at is None else f" at step {watcher.pruned_at:,}"
@@ -246,6 +309,8 @@ class Worker:
                 ending: Ending = "stopped" if watcher.asked_to_stop else "interrupted"
                 return _Verdict(state, reason=error or "stopped as asked"), ending
             if state == "failed":
+                if reason := failures.missing(plan):
+                    raise Surroundings(_stays_open(trial, reason))
                 return _Verdict("failed", reason=error or "its run failed"), None
             done.append(run_id)
             if worse := self._worse(asked, done):
@@ -253,8 +318,21 @@ class Worker:
         values = objectives.values_of(self._store.engine, done, aims)
         problem_found = objectives.problem_with(values)
         if problem_found:
-            return _Verdict("failed", reason=problem_found), None
+            return self._without_values(problem_found, done), None
         return _Verdict("completed", values), None
+
+    def _without_values(self, reason: str, done: list[str]) -> _Verdict:
+        """Return the end of a trial without a value of every objective.
+
+        If its runs never mention one, and no trial ever had one, further trials will not either.
+        """
+        engine, aims = self._store.engine, self._opened.record.objectives
+        never = [m for m in aims if not any(objectives.is_recorded(engine, r, m) for r in done)]
+        trials = studies.list_trials(engine, self._name)
+        if not never or any(trial.state == "completed" for trial in trials):
+            return _Verdict("failed", reason=reason)
+        reason = f"{', '.join(never)}: a completed run neither measured nor logged it"
+        return _Verdict("failed", reason=reason, for_all=True)
 
     def _worse(self, asked: optuna.Trial, done: list[str]) -> str:
         """Return why Wilcoxon's test gives a trial up before its last seed, "" if it does not."""
@@ -269,7 +347,9 @@ class Worker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             asked.report(value, len(done) - 1)
-            return f"worse on {len(done)} seeds" if early and asked.should_prune() else ""
+            worse = early and asked.should_prune()
+        seeds = f"after {len(done)} of {len(record.seeds)} seeds"
+        return f"worse than the best trial, seed by seed (p < 0.1, {seeds})" if worse else ""
 
     def _worse_by_items(self, done: list[str]) -> str:
         """Return why the test over items gives a trial up, "" if it does not or cannot judge."""
@@ -278,7 +358,10 @@ class Worker:
         except RlvitError as problem:
             self._say(f"it is not compared image by image: {problem}")
             return ""
-        return "" if best is None else f"worse than trial {best}, image by image"
+        if best is None:
+            return ""
+        seeds = f"after {len(done)} of {len(self._opened.record.seeds)} seeds"
+        return f"worse than trial {best[0]}, image by image (p = {best[1]:.2g}, {seeds})"
 
     def _run(
         self, trial: TrialRecord, seed: int, plan: Plan, watcher: pruning.Watcher
@@ -287,7 +370,9 @@ class Worker:
         opened = self._opened
         run_id = trial.runs.get(seed)
         state = None if run_id is None else self._run_state(run_id)
-        if run_id is not None and state in ("completed", "pruned", "failed"):
+        # A run that failed and whose trial was left open goes on.
+        ended = ("completed", "pruned") if trial.reason else ("completed", "pruned", "failed")
+        if run_id is not None and state is not None and state in ended:
             return run_id, state, queries.find_run(self._store.engine, run_id).error
         there = run_id is not None and (opened.home.runs / run_id).is_dir()
         if run_id is not None and state is not None and there:
@@ -299,17 +384,35 @@ class Worker:
                 plan.threads,
                 opened.data_root,
                 watch=watcher,
+                stop=self._hearing.flag(),
             )
-            return run_id, outcome.state, outcome.error
+            return run_id, *self._judged(trial, outcome)
         if state is not None:
             self._say(f"run {run_id} has no folder here: trial {trial.number} begins again")
         if run_id is None or state is not None or there:  # a folder alone: of a run never begun
             run_id = plan.new_id()
             self._store.set_trial_run(self._name, trial.number, seed, run_id)
+            self._mirror()
         outcome = execute.start(
-            opened.catalog, opened.home, plan, self._display(), run_id=run_id, watch=watcher
+            opened.catalog,
+            opened.home,
+            plan,
+            self._display(),
+            run_id=run_id,
+            watch=watcher,
+            stop=self._hearing.flag(),
         )
-        return run_id, outcome.state, outcome.error
+        return run_id, *self._judged(trial, outcome)
+
+    def _judged(self, trial: TrialRecord, outcome: execute.RunOutcome) -> tuple[str, str | None]:
+        """Return a run's state and error.
+
+        Raises:
+            Surroundings: it failed for a reason that is not its own, such as a full disk.
+        """
+        if outcome.outside:
+            raise Surroundings(_stays_open(trial, outcome.error or "its run failed"))
+        return outcome.state, outcome.error
 
     def _run_state(self, run_id: str) -> str | None:
         """Return a run's state, `pruned` if a study ended it so; None if there is no such run."""
@@ -320,6 +423,10 @@ class Worker:
         last = queries.transitions(self._store.engine, found.id)[-1]
         pruned = found.state == "interrupted" and last.reason == f"pruned by study {self._name}"
         return "pruned" if pruned else found.state
+
+
+def _stays_open(trial: TrialRecord, reason: str) -> str:
+    return f"trial {trial.number} stays open, for its settings are not the reason: {reason}"
 
 
 def _brief(value: object) -> str:

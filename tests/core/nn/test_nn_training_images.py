@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlvit.nn import training_images
-from rlvit.nn.training_images import TrainingImages
+from rlvit.nn.training_images import TrainingImages, some_of
 
 COUNT, SIZE = 23, 4
 BYTES = COUNT * 3 * SIZE * SIZE
@@ -119,3 +119,23 @@ def test_a_resident_batch_is_a_copy() -> None:
     ((pixels, labels),) = images.batches([np.array([0, 1])])
     assert torch.equal(pixels[0], image(0, SIZE))
     assert labels.tolist() == [0, 2]
+
+
+def test_some_of_a_split_are_the_same_each_time_and_decoded_alone() -> None:
+    split = Split()
+    some = some_of(split, 7)
+    numbers = [int(name) for name in some.names]
+    assert len(set(numbers)) == 7
+    assert numbers == sorted(numbers) != list(range(7))
+    assert list(some_of(Split(), 7).names) == some.names
+    assert some.labels.tolist() == split.labels[numbers].tolist()
+    (batch,) = some.batches([np.array([6, 0])], SIZE)
+    assert split.decoded == [[numbers[6], numbers[0]]]
+    assert torch.equal(batch, torch.stack([image(numbers[6], SIZE), image(numbers[0], SIZE)]))
+    assert resident(some).count == 7
+
+
+def test_all_are_left_as_they_are() -> None:
+    split = Split()
+    assert some_of(split, None) is split
+    assert some_of(split, COUNT) is split

@@ -1,5 +1,6 @@
 """The sequence replay against a step-by-step reference, and across restarts."""
 
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +223,23 @@ def test_the_file_is_sparse(tmp_path: Path) -> None:
     stat = (tmp_path / "observations.f32").stat()
     assert stat.st_size == 400_000_000
     assert stat.st_blocks * 512 < 10_000_000
+
+
+def test_a_disk_that_takes_no_more_is_an_error_and_no_end_of_the_process(tmp_path: Path) -> None:
+    replay = make(tmp_path)
+    fill(replay, range(10), set())
+    before = replay.state()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10 * 24, limits[1]))  # rows of 24 bytes
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            fill(replay, range(10, 11), set())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(replay) == 10
+    assert all(np.array_equal(value, before[name]) for name, value in replay.state().items())
+    fill(replay, range(10, 11), set())
+    assert len(replay) == 11
 
 
 def test_refuses_more_than_its_capacity(tmp_path: Path) -> None:

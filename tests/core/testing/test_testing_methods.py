@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bad_parts import broken_rules, call_home
+from bad_parts import broken_rules, call_home, with_part
+from drawing_method import METRIC, drawing_method
 
-from rlvit.catalog import Catalog
+from rlvit.catalog import Catalog, build_catalog
+from rlvit.manager import create_plugin_manager
 from rlvit.specs import MethodSpec, StageCost
 from rlvit.testing import MethodSuite
 from rlvit.testing.methods import within_a_minute
@@ -91,6 +93,29 @@ def test_a_bad_loop_breaks_its_rule_alone(
     broken = broken_rules(MethodSuite, toy, replace(spec, train=bad(spec.train)))
     assert list(broken) == [rule], broken
     assert reason in broken[rule]
+
+
+DRAWS = "resume is exact with a selector that draws"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("once", "at step 5 it logged drawing/loss"),
+        ("memory", "at step 5 it logged drawing/loss"),
+        ("unfitted", "SelectorSpec.fit was not called: rlvit.nn.selection.make_selector"),
+        ("mute", "view.generator is None"),
+        ("", ""),
+    ],
+)
+def test_a_loop_that_forgets_what_a_selector_needs_breaks_the_rule_for_it(
+    fault: str, reason: str
+) -> None:
+    """Each keeps all other rules, for its own selector neither draws nor remembers."""
+    catalog = with_part(build_catalog(create_plugin_manager()), "metric", METRIC)
+    broken = broken_rules(MethodSuite, catalog, drawing_method(fault))
+    assert list(broken) == [DRAWS] * bool(fault), broken
+    assert reason in broken.get(DRAWS, "")
 
 
 def elsewhere(spec: MethodSpec) -> MethodSpec:

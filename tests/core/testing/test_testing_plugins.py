@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ import contextlib, socket
 def rlvit_metrics():
     with contextlib.suppress(OSError):
         socket.create_connection(("rlvit.invalid", 80), timeout=1)
-    return []
+    return [MetricDef('b/c', '-', 'max', '-')]
 """
 PUBLISHED = """
 @hookimpl
@@ -45,9 +47,13 @@ BAD = {
     "hooks return declared types": (ONE_METRIC.format("iter(", ")"), "rlvit_metrics returned"),
     "commands have help": (COMMAND, "the command 'silent' has no help"),
     "published numbers have declared metrics": (PUBLISHED, "the metric 'nobody/knows'"),
-    "torch is not imported": ("import numpy\n", "loading it imports numpy"),
+    "torch is not imported": (
+        "import numpy\n" + ONE_METRIC.format("", ""),
+        "loading it imports numpy",
+    ),
     "imports public modules only": (
-        "def later():\n    from rlvit.registry import store\n    return store\n",
+        ONE_METRIC.format("", "")
+        + "def later():\n    from rlvit.registry import store\n    return store\n",
         "imports rlvit.registry, which is not public",
     ),
     "no network": (CALLING, "it asked for rlvit.invalid"),
@@ -88,11 +94,30 @@ def test_a_plugin_may_not_import_another_distribution(
 ) -> None:
     add_plugin(site, "other", HEAD, module=f"{tmp_path.name}_other")
     source = f"def later():\n    import {tmp_path.name}_other as other\n    return other\n"
+    source += ONE_METRIC.format("", "")
     add_plugin(site, "bad", HEAD + source, module=f"{tmp_path.name}_bad")
     found = list(findings(checked(TrackerSuite, "bad", here(), None)))
     broken = {one.rule: one.why for one in found if one.state == "failed"}
     assert list(broken) == ["imports public modules only"]
     assert "of the plugin 'other'" in broken["imports public modules only"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("", "_bad has no function marked with @hookimpl"),
+        ("def rlvit_hello():\n    return []\n", "rlvit_hello lacks @hookimpl: it is never called"),
+        ("@hookimpl\ndef rlvit_metrics():\n    return []\n", "its hooks return nothing"),
+    ],
+)
+def test_a_plugin_that_offers_nothing_is_told_so(
+    source: str, reason: str, toy_alone: None, site: Path, tmp_path: Path
+) -> None:
+    add_plugin(site, "bad", HEAD + source, module=f"{tmp_path.name}_bad")
+    found = list(findings(checked(TrackerSuite, "bad", here(), None)))
+    broken = {one.rule: one.why for one in found if one.state == "failed"}
+    assert list(broken) == ["offers something"]
+    assert reason in broken["offers something"]
 
 
 def test_a_plugin_without_a_range_is_told(toy_alone: None) -> None:
@@ -151,8 +176,8 @@ def states(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
 @pytest.mark.parametrize(
     ("stated", "reason"),
     [
-        (">=2,<3", "written for the plugin API >=2,<3, and this rlvit has 1.0: a newer rlvit is"),
-        ("<1", "written for the plugin API <1, and this rlvit has 1.0; changed since: 1.0: The"),
+        (">=2,<3", "written for the plugin API >=2,<3, and this rlvit has 1.1: a newer rlvit is"),
+        ("<1", "written for the plugin API <1, and this rlvit has 1.1; changed since: 1.0: The"),
         ("1.0", "RLVIT_API is '1.0'; expected a range such as '>=1,<2'"),
         ("", "RLVIT_API is ''; expected a range"),
     ],
@@ -272,6 +297,42 @@ def test_strict_means_that_a_broken_plugin_is_an_error(
     (line,) = capsys.readouterr().err.splitlines()
     assert reason in line
     assert line.endswith("(RLVIT_STRICT_PLUGINS is set)")
+
+
+def test_strict_does_not_slow_commands_that_load_no_plugin(program: Program) -> None:
+    """docs/plugins/api.md says which commands it is about."""
+    add_plugin(program.folder / "site", "bad", "raise ValueError('no luck')", module="strict_bad")
+    strict = replace(
+        program,
+        sites=[*program.sites, program.folder / "site"],
+        environment={**program.environment, "RLVIT_STRICT_PLUGINS": "1"},
+    )
+    listed = strict("runs", "list")
+    assert "no luck" not in listed.err
+    assert (strict("plugins", "list").code, strict("--help").code) == (1, 1)
+
+
+def test_an_unknown_name_may_be_of_a_plugin_that_is_left_out(
+    toy_alone: None, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_plugin(site, "broken", "raise ValueError('no luck')", module=f"{tmp_path.name}_broken")
+    monkeypatch.setenv("RLVIT_BLOCK", "toy")
+    catalog = here()
+    for name, said in (
+        ("toy", "The plugin 'toy' is left out by RLVIT_BLOCK."),
+        ("broken", "The plugin 'broken' is quarantined: ValueError: no luck."),
+        ("toys", "Left out by RLVIT_BLOCK: toy. Quarantined: broken."),
+    ):
+        with pytest.raises(UnknownName, match=f"unknown plugin '{name}'.*{re.escape(said)}$"):
+            catalog.method(name)
+
+
+def test_a_blocked_plugin_says_so_when_it_is_shown(
+    toy_alone: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RLVIT_BLOCK", "toy")
+    assert invoke(["plugins", "show", "toy"]) == 0
+    assert "left out by RLVIT_BLOCK" in capsys.readouterr().out
 
 
 def test_strict_changes_nothing_where_all_is_well(

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,14 @@ def test_a_new_plugin_is_green_at_once(
     package, site = tmp_path / "made", tmp_path / "site"
     assert invoke(["plugins", "new", f"first-{kind}", "--kind", kind, "--out", str(package)]) == 0
     said = capsys.readouterr().out
-    assert f"pip install -e {package}" in said
+    assert f"pip install -e '{package}[test]'\n  python -m pytest {package}\n" in said
+    assert ("with a task" in said) == (kind == "evaluator")
+    article = "An" if kind == "evaluator" else "A"
+    also = ", with a task that is measured by it, for tasks name their evaluator"
+    about = f"{article} {kind} for rlvit{also if kind == 'evaluator' else ''}. It works"
+    assert about in (package / "README.md").read_text()
+    project = tomllib.loads((package / "pyproject.toml").read_text())["project"]
+    assert project["description"] == f"{article} {kind} for rlvit."
     assert install(package, site) == f"first-{kind}"
 
     code, output = run_tests(package, site, tmp_path / "tests.txt")
@@ -73,7 +81,8 @@ def test_kinds_of_the_command_are_those_of_the_templates() -> None:
         ("Upper", "reward", "expected up to 40 small letters"),
         ("two--dashes", "reward", "expected up to 40 small letters"),
         ("a/b", "reward", "expected up to 40 small letters"),
-        ("class", "reward", "expected up to 40 small letters"),
+        ("class", "reward", "beginning with a letter, and no Python keyword"),
+        ("9lives", "reward", "beginning with a letter, and no Python keyword"),
         ("x" * 41, "reward", "expected up to 40 small letters"),
         ("rlvit-fine", "reward", "leave 'rlvit-' out"),
         ("tasks", "reward", "tasks is the name of an installed plugin"),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from bad_parts import broken_rules, call_home, with_part
 from torch import Tensor, nn
+from toy_program import Program, add_plugin
 
 from rlvit.catalog import Catalog, build_catalog
+from rlvit.cli.main import invoke
 from rlvit.contracts import Selection, SelectorView
 from rlvit.manager import create_plugin_manager
-from rlvit.nn.selection import FixedRule, kept_counts, largest
+from rlvit.nn.selection import FixedRule, keep_largest, kept_counts, largest
 from rlvit.rl.ppo import bernoulli_log_prob
 from rlvit.specs import SelectorSpec
 from rlvit.testing import SelectorSuite, findings
@@ -132,6 +137,16 @@ class CallsHome(Good):
         return super().select(view)
 
 
+class Scribbling(Good):
+    """Works in the network's own tokens."""
+
+    def score(self, view: SelectorView) -> Tensor:
+        tokens = view.data["tokens"]
+        found = self.scorer(tokens.clone())[:, 0]
+        tokens.add_(1.0)
+        return found
+
+
 def spec_of(rule: type[Good]) -> SelectorSpec:
     def make(backbone: Any, config: Any, task: Any) -> Good:
         return rule(backbone)
@@ -148,6 +163,7 @@ def test_a_good_one_breaks_none(catalog: Catalog) -> None:
     [
         ("shapes", Shapes, "log_prob has values above 0"),
         ("determinism under a seed", Unseeded, "kept different patches"),
+        ("leaves what it sees", Scribbling, "it writes into view.data['tokens']"),
         ("mask within alive", Reviving, "it keeps 48 patches that were dropped before"),
         ("budget obeyed", Generous, "asked for 4 of 16 patches, it keeps 6 to 6"),
         ("masked equals gathered", Mixing, "the logits differ by"),
@@ -163,6 +179,102 @@ def test_a_bad_one_breaks_its_rule_alone(
     broken = broken_rules(SelectorSuite, catalog, spec_of(bad))
     assert list(broken) == [rule], broken
     assert reason in broken[rule]
+
+
+class Unfinished(FixedRule):
+    """Returns what it is told to."""
+
+    def __init__(self, answer: Callable[[SelectorView], Any]) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def select(self, view: SelectorView) -> Any:
+        return self.answer(view)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda view: None, "select returned NoneType, expected a Selection"),
+        (lambda view: view.alive, "select returned Tensor, expected a Selection"),
+        (lambda view: Selection(view.alive.float()), "keep is float32 [6, 16], expected bool"),
+        (lambda view: Selection(view.alive[:, 1:]), "keep is bool [6, 15], expected bool [6, 16]"),
+        (lambda view: Selection(None), "keep is NoneType, expected bool [6, 16]"),
+        (lambda view: view.data["images"], "add 'images' to SelectorSpec.needs"),
+        (
+            lambda view: keep_largest(view, view.alive.float().log() / 0),
+            "96 scores of 96 patches are not finite",
+        ),
+        (lambda view: 1 // 0, "ZeroDivisionError"),
+    ],
+)
+def test_one_that_cannot_select_is_told_once(
+    catalog: Catalog, answer: Callable[[SelectorView], Any], reason: str
+) -> None:
+    def make(backbone: Any, config: Any, task: Any) -> Any:
+        return Unfinished(answer)
+
+    spec = SelectorSpec("tried", "-", "-", frozenset(), make)
+    made = checked(SelectorSuite, "tried", with_part(catalog, "selector", spec), None)
+    first, *others = findings(made)
+    assert (first.rule, first.state) == ("shapes", "failed")
+    assert reason in first.why
+    assert {(one.state, one.why) for one in others if one.rule != "gpu"} == {
+        ("skipped", "select fails")
+    }
+
+
+MISTAKEN = """
+from rlvit import hookimpl
+from rlvit.specs import SelectorSpec
+
+def make(backbone, config, task):
+    from rlvit.nn.selection import FixedRule
+
+    class Mistaken(FixedRule):
+        def select(self, view):
+            view.data["images"]
+
+    return Mistaken(backbone)
+
+@hookimpl
+def rlvit_selectors():
+    return [SelectorSpec("mistaken", "-", "-", frozenset({needs}), make)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("needs", "reason"),
+    [
+        ('{"images"}', ": select returned NoneType, expected a Selection"),
+        ("", " looks at view.data['images'] undeclared: add 'images' to SelectorSpec.needs"),
+    ],
+)
+def test_in_a_run_a_mistake_is_one_line_too(needs: str, reason: str, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    add_plugin(site, "mistaken", MISTAKEN.replace("{needs}", needs))
+    program = Program(tmp_path, [site], {"RLVIT_BLOCK": "mlflow"})
+    usual = ("--dataset", "digits", "--preset", "quick", "--device", "cpu", "--threads", "1")
+    ran = program("run", "--plugin", "agentvit", "--selector", "mistaken", *usual)
+    assert ran.code == 1
+    assert ran.errors[-1] == f"Error: selector 'mistaken'{reason}"
+    assert "(once what is wrong is mended)" in ran.out
+    (record,) = json.loads(program("runs", "list", "--format", "json").out)
+    assert record["parts"] == "mistaken simple-vit-small"
+    assert record["state"] == "failed"
+
+
+def test_a_method_without_the_slot_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", "--plugin", "glimpse", "--dataset", "digits", "--selector", "random"]
+    assert invoke(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "Error: --selector: glimpse has no slot for a selector; it has no slots."
+
+
+def test_one_that_ignores_the_rate_is_told_loudly(catalog: Catalog) -> None:
+    made = checked(SelectorSuite, "all", catalog, None)
+    (why,) = [one.why for one in findings(made) if one.rule == "budget obeyed"]
+    assert why.startswith("note: the rate changes nothing")
 
 
 def test_one_that_fits_no_method_is_told_why(catalog: Catalog) -> None:

@@ -9,7 +9,7 @@ from rlvit.contracts import LoggedRow
 from rlvit.errors import UsageProblem
 from rlvit.registry import queries, studies
 from rlvit.runs.context import StopFlag
-from rlvit.tune.images import is_worse
+from rlvit.tune.images import worse_by
 from rlvit.tune.objectives import dominates, pareto
 from rlvit.tune.pruning import (
     DominatedRule,
@@ -175,19 +175,17 @@ def test_a_watcher_that_fails_leaves_the_run_alone(lab: Lab) -> None:
 
 
 def test_paired_items_are_worse_by_a_signed_rank_test() -> None:
-    # All of 5 differences are losses: p = 1 / 2^5 = 0.031; of 3: p = 1 / 8 = 0.125.
-    assert is_worse([1, 2, 3, 4, 5], [2, 4, 6, 8, 10], "max")
-    assert not is_worse([1, 2, 3, 4, 5], [2, 4, 6, 8, 10], "min")
-    assert not is_worse([1, 2, 3], [2, 4, 6], "max")
-    assert is_worse([1, 2, 3], [2, 4, 6], "max", p_value=0.13)
+    # All of 5 differences are losses: p = 1 / 2^5; of 3: p = 1 / 2^3.
+    assert worse_by([1, 2, 3, 4, 5], [2, 4, 6, 8, 10], "max") == pytest.approx(1 / 32)
+    assert worse_by([1, 2, 3, 4, 5], [2, 4, 6, 8, 10], "min") == 1.0
+    assert worse_by([1, 2, 3], [2, 4, 6], "max") == pytest.approx(1 / 8)
     # Gains -4, -3, -2, +1 have ranks 4, 3, 2 and 1: the sum of the gains' ranks is 1, and of the 16
-    # signs two have so small a one: p = 2 / 16 = 0.125.
-    assert not is_worse([0, 0, 0, 1], [4, 3, 2, 0], "max", p_value=0.12)
-    assert is_worse([0, 0, 0, 1], [4, 3, 2, 0], "max", p_value=0.13)
+    # signs two have so small a one.
+    assert worse_by([0, 0, 0, 1], [4, 3, 2, 0], "max") == pytest.approx(2 / 16)
     # A mean that is no worse is never given up, nor is what does not differ or cannot be compared.
-    assert not is_worse([1, 1, 1, 1, 1, 9], [2, 2, 2, 2, 2, 2], "max")
-    assert not is_worse([1, 1, 1], [1, 1, 1], "max")
-    assert not is_worse([1, float("nan"), 1], [2, 2, 2], "max")
+    assert worse_by([1, 1, 1, 1, 1, 9], [2, 2, 2, 2, 2, 2], "max") == 1.0
+    assert worse_by([1, 1, 1], [1, 1, 1], "max") == 1.0
+    assert worse_by([1, float("nan"), 1], [2, 2, 2], "max") == 1.0
 
 
 @pytest.mark.parametrize(

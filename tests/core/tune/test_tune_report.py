@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from study_lab import Lab
 
 from rlvit.registry import studies
 from rlvit.registry.records import StudyRecord, TrialRecord
 from rlvit.report import sections
+from rlvit.report import studies as drawing
 from rlvit.report.build import Order, build
 from rlvit.report.collect import gather
 from rlvit.report.matrix import sheets
@@ -94,6 +96,43 @@ def test_importance_finds_the_setting_that_matters() -> None:
     assert found == summary.importance(of(*made), "top1")
     assert summary.importance(of(*made), "cost") == {}  # it never changes
     assert summary.importance(of(*made[:3]), "top1") == {}
+
+
+def labels(axes: Axes) -> list[str]:
+    """Return the numbers and words at the axis across that are within its ends."""
+    low, high = axes.get_xlim()
+    axes.figure.draw_without_rendering()
+    ticks = zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+    return [label.get_text() for at, label in ticks if low <= at <= high]
+
+
+def test_axes_of_slices_say_what_is_searched() -> None:
+    whole, house = of(*TRIALS), sections.HOUSE
+    words, numbers, logs = (Figure().add_subplot() for _ in range(3))
+    drawing._draw_slice(whole, "top1", "%", "mode", house, words)
+    assert labels(words) == ["a", "b", "c"]  # in their own order, and b, though none tried it
+    assert words.get_ylabel() == "top1 [%], more is better"
+    drawing._draw_slice(whole, "cost", "", "dim", house, numbers)
+    assert all(float(label) % 1 == 0 for label in labels(numbers))
+    assert numbers.get_ylabel() == "cost, less is better"
+    drawing._draw_slice(whole, "top1", "%", "lr", house, logs)
+    assert len(labels(logs)) >= 2
+
+
+def test_history_shows_what_did_not_end_well_too() -> None:
+    axes = Figure().add_subplot()
+    drawing._draw_history(of(*TRIALS), "top1", "%", sections.HOUSE, axes)
+    marks = {str(line.get_label()): list(line.get_xdata()) for line in axes.lines}
+    assert marks["failed"] == [2]
+    assert marks["trial"] == [0, 1, 3, 4]
+    assert "pruned" not in marks
+
+
+def test_parallel_coordinates_have_numbers() -> None:
+    axes = Figure().add_subplot()
+    drawing._draw_parallel(of(*TRIALS), "top1", "%", sections.HOUSE, axes)
+    written = [text.get_text() for text in axes.texts]
+    assert written == ["0.0001", "0.01", "a", "c", "10", "20", "40", "70"]
 
 
 def test_the_section_of_a_report(lab: Lab, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +20,7 @@ from rlvit.registry import queries, studies
 from rlvit.registry.records import TrialRecord
 from rlvit.runs import execute, provenance
 from rlvit.runs.display import Silent
-from rlvit.tune import fresh
+from rlvit.tune import fresh, objectives
 from rlvit.tune.storage import choose, open_storage
 from rlvit.tune.study import is_abandoned
 from rlvit.tune.worker import Worker
@@ -141,9 +143,12 @@ def test_a_study_goes_on_under_the_terms_it_began_with(lab: Lab) -> None:
 
 
 def test_settings_that_a_method_refuses_fail_their_trial_alone(lab: Lab) -> None:
-    _, trials = lab.study(trials=4, space=("bound=0.05,0.5",), fixed=("rate=0.1",))
-    states = {t.params["bound"]: t.state for t in trials}
-    assert states == {0.05: "failed", 0.5: "completed"}
+    grid = {"name": "grid"}
+    space = ("bound=0.05,0.5", "rate=0.04,0.1")
+    _, trials = lab.study(trials=4, space=space, fixed=("steps=3",), sampler=grid)
+    states = {(t.params["bound"], t.params["rate"]): t.state for t in trials}
+    assert states.pop((0.05, 0.1)) == "failed"
+    assert list(states.values()) == ["completed"] * 3
     failed = next(t for t in trials if t.state == "failed")
     assert "--bound is smaller than --rate" in failed.reason
     assert failed.runs == {}
@@ -158,15 +163,13 @@ def test_a_run_that_fails_fails_its_trial(lab: Lab, monkeypatch: pytest.MonkeyPa
     assert fresh.leaders(studies.find_study(lab.store.engine, name), trials, 3) == []
 
 
-def test_a_value_that_is_no_number_fails_its_trial(lab: Lab) -> None:
-    _, trials = lab.study(
-        trials=1,
-        objectives=("toy/noise:min",),
-        space=FAST["space"],
-        fixed=("steps=3", "log_every=9"),  # it never logs
-    )
+def test_a_value_that_is_no_number_fails_its_trial(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objectives, "value_of", lambda *given: math.nan)
+    _, trials = lab.study(trials=1, **FAST)
     assert [(t.state, t.reason) for t in trials] == [
-        ("failed", "toy/noise: no finite number was measured")
+        ("failed", "toy/score: no finite number was measured")
     ]
 
 
@@ -186,6 +189,14 @@ def test_a_study_that_is_asked_to_stop_takes_no_trial(lab: Lab) -> None:
     assert lab.prepare(**FAST).stop == ""  # the same command goes on
     assert lab.worker(name).work() == "done"
     assert len(lab.trials(name)) == 3
+
+
+def test_no_trial_is_begun_after_the_time_is_over(lab: Lab) -> None:
+    name = lab.prepare(**FAST).name
+    opened, now = lab.open(name), time.monotonic()
+    assert Worker(opened, lab.said.append, Silent, until=now).work() == "stopped"
+    assert lab.trials(name) == []
+    assert Worker(opened, lab.said.append, Silent, until=now + 3600).work() == "done"
 
 
 DEAD = {**provenance.process_identity(), "pid": 2**22 + 1}

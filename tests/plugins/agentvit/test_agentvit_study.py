@@ -97,5 +97,6 @@ def test_a_trial_that_is_worse_image_by_image_gets_no_further_seed(
     assert first.params == {"lr": 0.003}, "the order of the grid changed: take another seed"
     assert (first.state, len(first.runs)) == ("completed", 2)
     assert (second.state, len(second.runs)) == ("pruned", 1)
-    assert second.reason == "worse than trial 0, image by image"
+    assert second.reason.startswith("worse than trial 0, image by image (p = ")
+    assert second.reason.endswith(", after 1 of 2 seeds)")
     assert not any("not compared" in line for line in said)

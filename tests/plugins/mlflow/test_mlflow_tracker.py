@@ -26,8 +26,11 @@ from rlvit.home import Home
 from rlvit.registry.store import Store
 from rlvit.runs import execute
 from rlvit.runs.folder import RunFolder
+from rlvit_mlflow import store as places
 from rlvit_mlflow import writer
-from rlvit_mlflow.writer import KEYS, Sparse, Writer, artifact_root, tracking_uri
+from rlvit_mlflow.content import KEYS, Sparse
+from rlvit_mlflow.store import artifact_root, tracking_uri
+from rlvit_mlflow.writer import Writer
 
 BLOCKER = """
 import sys
@@ -53,7 +56,7 @@ import os, signal, sys
 from pathlib import Path
 
 from mlflow.store.db import utils
-from rlvit_mlflow import writer
+from rlvit_mlflow import store as places
 
 def killed(engine):
     with engine.begin() as connection:
@@ -64,27 +67,8 @@ def killed(engine):
 
 utils._upgrade_db = killed
 home = Path(sys.argv[1])
-writer._make_store(home / "runs" / "mlflow.db", writer.artifact_root(home))
+places.make_store(home / "runs" / "mlflow.db", places.artifact_root(home))
 """
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated store without runs, since MLflow takes seconds to make one."""
-    from mlflow import MlflowClient
-
-    home = tmp_path_factory.mktemp("store")
-    (home / "runs").mkdir()
-    MlflowClient(tracking_uri(home)).search_experiments()
-    return home / "runs" / "mlflow.db"
-
-
-@pytest.fixture
-def tracked_home(home: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home with frames, an autoencoder and an empty MLflow store."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(empty_store, home / "runs" / "mlflow.db")
-    return home
 
 
 def client_of(home: Path) -> Any:
@@ -275,7 +259,8 @@ def test_a_run_completes_without_mlflow_installed_and_says_so(
     assert done.returncode == 0, done.stdout + done.stderr
     about = [line for line in done.stdout.splitlines() if "MLflow" in line]
     assert about == [
-        "MLflow cannot be written (No module named 'mlflow'); the run goes on without it."
+        "MLflow cannot be written (No module named 'mlflow'); the run goes on without it, and "
+        "`rlvit mlflow sync` fills it in later."
     ]
     assert not (home / "runs" / "mlflow.db").exists()
 
@@ -329,9 +314,9 @@ def test_what_sqlite_left_of_a_removed_store_is_no_store(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     remains = home / "runs" / f"mlflow.db{left}"
     remains.write_bytes(b"of another store" if left else b"")
-    assert not writer.store_exists(home)
-    writer._make_store(home / "runs" / "mlflow.db", artifact_root(home))
-    assert writer.store_exists(home)
+    assert not places.store_exists(home)
+    places.make_store(home / "runs" / "mlflow.db", artifact_root(home))
+    assert places.store_exists(home)
     assert client_of(home).get_experiment("0").name == "Default"
     with sqlite3.connect(home / "runs" / "mlflow.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -362,7 +347,7 @@ def test_a_run_that_loses_the_store_says_so_in_a_line_and_the_next_run_makes_a_n
     about = [text for text in display.said if "MLflow" in text]
     assert len(about) == 1, display.said
     assert f"MLflow's store {store} is gone" in about[0]
-    assert "the next attempt or run makes a new store" in about[0]
+    assert "`rlvit mlflow sync` shows it again later" in about[0]
     printed = "".join(capfd.readouterr())
     assert "Traceback" not in printed
     assert "ERROR" not in printed
@@ -476,7 +461,7 @@ def test_a_writer_whose_run_is_gone_says_so_once_and_gives_up(
     it.finish(view)
     (line,) = said
     assert "gone" in line or "no longer has this run" in line
-    assert "The registry and the run's folder have everything" in line
+    assert "`rlvit mlflow sync` shows it again later" in line
     assert "\n" not in line
     assert "Traceback" not in "".join(capfd.readouterr())
 
@@ -494,7 +479,8 @@ def test_the_end_of_a_run_does_not_wait_for_a_store_that_cannot_be_mended(
     it.finish(view)
     it._thread.join()
     assert said == [
-        "MLflow cannot be written (table webhooks already exists); the run goes on without it."
+        "MLflow cannot be written (table webhooks already exists); the run goes on without it, and "
+        "`rlvit mlflow sync` fills it in later."
     ]
     assert "Traceback" not in "".join(capfd.readouterr())
 
@@ -507,7 +493,10 @@ def test_a_stopped_run_does_not_wait_for_a_locked_store(
     it = Writer(replace(view, say=said.append))
     it.finish(replace(view, state="interrupted"))
     it._thread.join()
-    assert said == ["MLflow cannot be written (database is locked); the run goes on without it."]
+    assert said == [
+        "MLflow cannot be written (database is locked); the run goes on without it, and "
+        "`rlvit mlflow sync` fills it in later."
+    ]
 
 
 def test_values_that_are_no_numbers_are_counted_and_left_out(view: Any) -> None:

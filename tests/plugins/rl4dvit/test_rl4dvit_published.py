@@ -82,7 +82,7 @@ def test_evaluators_name_their_headlines() -> None:
     metrics = {metric.name: metric for metric in rlvit_metrics()}
     headlines = {one.name: one.headline for one in rlvit_evaluators()}
     assert headlines == {
-        "full-games": ("eval/return", "eval/human_normalised"),
+        "full-games": ("eval/return", "eval/best_median", "eval/human_normalised"),
         "classification": ("eval/top1", "eval/top1_task", "eval/gmacs"),
     }
     assert all(metrics[n].direction != "none" for names in headlines.values() for n in names)

@@ -25,7 +25,7 @@ from rlvit_spirl.frames import load_frames
 from rlvit_spirl.mae import PATCHES, MaskedAutoencoder
 from rlvit_spirl.saliency import Saliency
 
-NAMES = ("paper", "official-code", "recommended", "quick")
+NAMES = ("paper", "paper-400k", "official-code", "recommended", "quick")
 PAPER = SpirlConfig().model_dump()
 
 
@@ -51,7 +51,8 @@ def test_every_preset_makes_a_plan_for_listed_and_unlisted_games(
 ) -> None:
     request = Request(plugin="spirl", task=game, preset=name, device="cpu", threads=1)
     plan = make_plan(tiny.make_catalog(), request)
-    assert plan.protocol.name == ("quick" if name == "quick" else "atari100k-spirl")
+    own = {"quick": "quick", "paper-400k": "atari400k-best-median"}
+    assert plan.protocol.name == own.get(name, "atari100k-spirl")
     assert all(cost.flops >= 0 and cost.host_seconds >= 0 for cost in plan.costs())
 
 

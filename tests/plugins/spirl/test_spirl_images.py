@@ -206,6 +206,17 @@ def test_another_grid_or_size_means_another_autoencoder(
 
 
 @pytest.mark.usefixtures("short")
+def test_fewer_training_images_mean_another_autoencoder(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    count = len(bench.data().split("train").labels)
+    for most in (None, count, count + 1, count // 2):
+        fit(bench, SalientImagePatches(backbone(), most))
+    assert len(bench.stages) == 2
+    assert [one.inputs.get("train_images") for one in bench.artifacts][-1] == count // 2
+    assert "train_images" not in bench.artifacts[0].inputs
+
+
+@pytest.mark.usefixtures("short")
 def test_a_stop_is_heard_and_leaves_nothing_half_trained(tmp_path: Path) -> None:
     selector = SalientImagePatches(backbone())
     with pytest.raises(Interrupted):

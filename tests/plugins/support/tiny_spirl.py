@@ -56,6 +56,7 @@ VALUES: Mapping[str, Any] = {
     "checkpoint_every": 9,
     "mae_checkpoint_every": 2,
     "log_every": 5,
+    "figures": False,
 }
 KEYS = ("seed", "name", "note", "tags", "preset")  # options that are the request's own
 
@@ -193,8 +194,8 @@ def _weights_digested(home: Path) -> Iterator[None]:
     original = experiment.GreedyPolicy
 
     class Digested(original):
-        def __init__(self, agent: Any, features: Any, patches: int) -> None:
-            super().__init__(agent, features, patches)
+        def __init__(self, agent: Any, *rest: Any) -> None:
+            super().__init__(agent, *rest)
             with open(home / "agents.txt", "a", encoding="utf-8") as file:
                 file.write(digest(agent.state()) + "\n")
 

@@ -261,7 +261,7 @@ def test_every_measured_metric_is_declared() -> None:
     assert declared["eval/gmacs"].direction == "min"
     for name in ("precision", "recall", "f1"):
         assert (declared[f"eval/{name}"].unit, declared[f"eval/{name}"].direction) == ("%", "max")
-    assert len(declared) == 18
+    assert len(declared) == 19
 
 
 def test_every_dataset_is_measured_in_full_and_quickly() -> None:

@@ -230,7 +230,8 @@ def test_one_game_has_no_spread() -> None:
 def test_every_game_has_the_protocols_and_reference_scores() -> None:
     assert len(TASKS) == 26
     for task in TASKS.values():
-        assert [how.name for how in task.protocols] == ["atari100k-spirl", "quick"]
+        names = ["atari100k-spirl", "atari100k", "atari400k-best-median", "machado18", "quick"]
+        assert [how.name for how in task.protocols] == names
         assert task.facts["human_score"] > task.facts["random_score"]
         assert task.evaluator == "full-games"
     full = TASKS["Seaquest"].protocol("atari100k-spirl").settings

@@ -1,0 +1,1 @@
+"""What `rlvit doctor` looks at: this machine, the home, the registry, studies and plugins."""

@@ -1,0 +1,1 @@
+"""Compares a registry with the folders that it is an index of."""

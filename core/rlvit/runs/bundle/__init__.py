@@ -1,0 +1,1 @@
+"""Bundles: runs as one file that another home can read, whatever else it was sent."""

@@ -1,0 +1,61 @@
+"""A completed run as something to use again: its parts are looked up as they were when it ran."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rlvit.catalog import Catalog
+from rlvit.config import resolve
+from rlvit.contracts import Episode, FinishedRun, RunView
+from rlvit.errors import UsageProblem
+from rlvit.registry import queries
+from rlvit.runs.context import stream_seed
+from rlvit.runs.trained import SLOT, of_run
+from rlvit.specs import Protocol, TaskSpec
+
+if TYPE_CHECKING:
+    from rlvit.registry.store import Store
+
+
+def revived(catalog: Catalog, store: Store, view: RunView) -> FinishedRun:
+    """Return a completed run with what it was made of.
+
+    The protocol is as the run recorded it, whatever a protocol of that name is today.
+
+    Raises:
+        UsageProblem: the run is not completed, or a name of it means nothing today.
+        RlvitError: the trained selector that it began with is gone.
+    """
+    if view.state != queries.COMPLETED:
+        raise UsageProblem(f"run {view.id} is {view.state}; expected a completed one.")
+    method = catalog.method(view.method)
+    trained, slots = of_run(catalog, view.slots, view.folder)
+    parts = catalog.parts(method, slots, untrained=trained is None)
+    if trained is not None:
+        parts[SLOT] = trained.frozen
+    task = catalog.task(view.task, method.task_kind)
+
+    def another(name: str) -> TaskSpec:
+        return catalog.task(name, method.task_kind)
+
+    return FinishedRun(
+        view=view,
+        config=resolve(method.config, {}, dict(view.config)),
+        task=task,
+        protocol=Protocol(view.protocol, "as the run recorded it", "", view.protocol_settings),
+        evaluator=catalog.entry("evaluator", task.evaluator).spec,
+        parts=parts,
+        episodes=_episodes(store, view.id),
+        stream=lambda name, seed: stream_seed(view.seed if seed is None else seed, name),
+        another=another,
+    )
+
+
+def _episodes(store: Store, run_id: str) -> tuple[Episode, ...]:
+    """Return the episodes of a run's last evaluation, by index."""
+    found = [row for row in queries.episodes(store.engine, run_id) if not row.superseded]
+    last = max((row.step for row in found), default=0)
+    kept = [
+        Episode(r.index, r.score, r.length) for r in found if r.step == last and r.score is not None
+    ]
+    return tuple(sorted(kept, key=lambda episode: episode.index))

@@ -1,0 +1,222 @@
+"""The loop in which a data-efficient Rainbow plays and learns, whatever it sees of a frame."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+from rlvit.contracts import Environment, Examined, Measurement, RunContext, State
+from rlvit.errors import RlvitError
+from rlvit.rl.replay import SequenceReplay
+from rlvit.rl.schedules import linear
+from rlvit.rl.streams import stream_from, stream_state
+from rlvit_spirl.agent import RainbowAgent
+from rlvit_spirl.network import STACK
+from rlvit_spirl.rainbow_config import RainbowConfig
+
+GAMES_AT_ONCE = 16  # of an evaluation: more would share errors, but few are left at its end
+
+
+class Observer(Protocol):
+    """Turns a frame into what the agent sees of it and the replay keeps."""
+
+    dtype: type[np.float32] | type[np.uint8]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of what is seen."""
+
+    def __call__(self, frame: NDArray[np.uint8]) -> NDArray[Any]:
+        """Look at a frame [C, H, W]."""
+
+    def newest(self) -> Mapping[str, float]:
+        """Return metrics of the frame looked at last, of which means are logged."""
+
+    def report(self) -> Mapping[str, float]:
+        """Return metrics of all frames so far."""
+
+    def state(self) -> State:
+        """Return everything that the future depends on."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to a saved state."""
+
+
+def learn(
+    context: RunContext,
+    config: RainbowConfig,
+    environment: Environment,
+    observe: Observer,
+    agent: RainbowAgent,
+    evaluate: Callable[[int], Examined],
+    saved: State | None,
+) -> Learnt:
+    """Play `config.steps` steps and learn from them (section 4.3, Tables 9 and 10).
+
+    Under a protocol that says so the policy is evaluated every so many steps on the way.
+    """
+    require_space(context, config.steps * prod(observe.shape) * np.dtype(observe.dtype).itemsize)
+    replay = SequenceReplay(
+        context.folder / "replay",
+        config.steps,
+        observe.shape,
+        STACK,
+        config.n_step,
+        config.gamma,
+        config.priority_exponent,
+        observe.dtype,
+    )
+    shape_reward = context.part("reward").shape
+    evaluations = int(context.protocol.settings.get("evaluate_every", 0))  # steps between them
+    actions, samples = context.generator("actions"), context.generator("samples")
+    means, score, begun, medians = Means(), 0.0, 0, list[float]()
+    if saved is None:
+        frame = environment.reset()
+    else:
+        begun, score, frame = saved["step"], saved["score"], saved["frame"]
+        environment.restore(saved["environment"])
+        replay.restore(saved["replay"])
+        actions, samples = stream_from(saved["actions"]), stream_from(saved["samples"])
+        means.sums, medians = saved["means"], list(saved["medians"])
+
+    def state() -> State:
+        return {
+            "step": step,
+            "score": score,
+            "frame": frame,
+            "environment": environment.state(),
+            "replay": replay.state(),
+            "actions": stream_state(actions),
+            "samples": stream_state(samples),
+            "means": means.sums,
+            "medians": medians,
+            "features": observe.state(),
+            "agent": agent.state(),
+        }
+
+    progress = context.stage("learn", config.steps, "steps")
+    shown: dict[str, float] = {}
+    since, whole = Stopwatch(begun), Stopwatch(begun)
+    for step in range(begun + 1, config.steps + 1):
+        seen = observe(frame)
+        if step <= config.random_steps:
+            action = int(actions.integers(environment.action_count))
+        else:
+            action = agent.act(replay.latest_stack(seen))
+        taken = environment.step(action)
+        replay.append(seen, action, shape_reward(taken.reward), taken.done)
+        for name, value in observe.newest().items():
+            means.add(name, value)
+        score += taken.reward
+        frame = environment.reset() if taken.done else taken.frame
+        if taken.game_over:
+            context.log(step, {"train/return": score})
+            score, shown = 0.0, {"return": score}
+
+        if step > config.learn_start and step % config.steps_per_update == 0:
+            beta = linear(step, config.learn_start, config.steps, config.importance_exponent, 1.0)
+            batch = replay.sample(samples.random(config.batch_size), beta)
+            priorities, logged = agent.update(batch)
+            replay.update_priorities(batch.indices, priorities)
+            for name, value in logged.items():
+                means.add(name, value)
+
+        if step % config.log_every == 0:
+            speed = {"speed/steps": since.speed(step)}
+            context.log(step, {**means.take(), **observe.report(), **speed})
+        if evaluations and step % evaluations == 0 and step < config.steps:
+            medians = [*medians, median_of(evaluate(step))]
+        progress.update(step, **shown)
+        context.checkpoint("learn", step, state, config.checkpoint_every)
+    return Learnt(whole.speed(config.steps), medians)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What is left of learning but the agent."""
+
+    speed: float  # of this attempt, in steps a second
+    medians: Sequence[float]  # of the scores in each evaluation on the way
+
+
+def median_of(found: Examined) -> float:
+    """Return the median score of an evaluation."""
+    return next(one.value for one in found.measurements if one.metric == "eval/return_median")
+
+
+def best_median(context: RunContext, medians: Sequence[float], last: Examined) -> list[Measurement]:
+    """Return the best of all evaluations, where the protocol asks for several (section 5.1)."""
+    if "evaluate_every" not in context.protocol.settings:
+        return []
+    best = max([*medians, median_of(last)])
+    return [Measurement("eval/best_median", best, int(context.protocol.settings["episodes"]))]
+
+
+def keep_agent(context: RunContext, agent: RainbowAgent, made_from: Mapping[str, Any]) -> None:
+    """Keep the trained network: the last link from frames to agent."""
+
+    def build(folder: Path) -> None:
+        weights = {name: t.detach().cpu() for name, t in agent.online.state_dict().items()}
+        save_file(weights, folder / "agent.safetensors")
+
+    inputs = {**made_from, "seed": context.seed, "updates": agent.updates}
+    context.keep("agent", inputs, build)
+
+
+def at_once(context: RunContext) -> int:
+    """Return how many games of the protocol are played side by side."""
+    return min(GAMES_AT_ONCE, int(context.protocol.settings["episodes"]))
+
+
+def require_space(context: RunContext, size: int) -> None:
+    """Refuse to begin when the replay's file could not be written to its end.
+
+    Raises:
+        RlvitError: the disk has less room than the replay needs.
+    """
+    free = shutil.disk_usage(context.folder).free
+    if free < size:
+        raise RlvitError(
+            f"the replay needs {size / 1e9:.1f} GB, {context.folder} has {free / 1e9:.1f} GB free."
+        )
+
+
+class Means:
+    """Sums that stay on the device until they are logged."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, list[Any]] = {}
+
+    def add(self, name: str, value: Any) -> None:
+        """Add one value."""
+        total, count = self.sums.get(name, (0.0, 0))
+        self.sums[name] = [total + value, count + 1]
+
+    def take(self) -> dict[str, float]:
+        """Return the means since the last call and begin anew."""
+        means = {name: float(total) / count for name, (total, count) in self.sums.items()}
+        self.sums = {}
+        return means
+
+
+class Stopwatch:
+    """Measures steps a second between looks."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.at = step, time.perf_counter()
+
+    def speed(self, step: int) -> float:
+        """Return the speed since the last look."""
+        now = time.perf_counter()
+        speed = (step - self.step) / (now - self.at)
+        self.step, self.at = step, now
+        return speed
