@@ -166,7 +166,10 @@ def sweep_if_needed(
 
     Returns:
         Their ids, and what to tell the user where they could not be marked: reading goes on.
+        A registry that was opened to be read alone is left as it is.
     """
+    if store.read_only:
+        return [], None
     from sqlalchemy.exc import SQLAlchemyError
 
     from rlvit.registry.queries import list_runs
@@ -197,7 +200,7 @@ class Registry:
 
         self.home = Home.locate(home, registry)
         self.home.require_registry()
-        self._store = Store(self.home.registry_url)
+        self._store = Store(self.home.registry_url, to_read=True)
         self.engine = self._store.engine
 
     def runs(self, **filters: Any) -> pd.DataFrame:

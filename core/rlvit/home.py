@@ -42,11 +42,46 @@ class Home:
         """Make sure that there is a registry to read.
 
         Raises:
-            UsageProblem: there is none yet.
+            UsageProblem: there is none yet, or it is gone and the runs' folders are not.
         """
         path = sqlite_path(self.registry_url)
-        if path is not None and not path.exists():
-            raise UsageProblem(f"there is no registry at {path} yet; `rlvit run` makes one.")
+        if path is None or path.exists():
+            return
+        if folders := self._run_folders():
+            raise UsageProblem(
+                f"there is no registry at {path}, but {self.runs} has {folders}: "
+                "`rlvit registry rebuild` makes it again."
+            )
+        raise UsageProblem(f"there is no registry at {path} yet; `rlvit run` makes one.")
+
+    def require_writable(self) -> None:
+        """Make sure that runs can be put here; nothing is made.
+
+        Raises:
+            UsageProblem: they cannot, as in an archive that is protected.
+        """
+        place = next(one for one in (self.runs, self.root, *self.root.parents) if one.exists())
+        if not os.access(place, os.W_OK):
+            raise UsageProblem(
+                f"the home {self.root} cannot be written: copy it first, or use another with "
+                "--home."
+            )
+
+    def lost_registry(self) -> str | None:
+        """Return what to tell who begins a registry beside runs of a lost one, None otherwise."""
+        path = sqlite_path(self.registry_url)
+        folders = "" if path is None or path.exists() else self._run_folders()
+        if not folders:
+            return None
+        return (
+            f"a new registry is begun at {path}, beside {folders} in {self.runs} that it does not "
+            "know: `rlvit registry rebuild` adds them"
+        )
+
+    def _run_folders(self) -> str:
+        """Say how many folders of runs there are; nothing where there is none."""
+        found = sum(not one.parent.name.startswith(".") for one in self.runs.glob("*/run.json"))
+        return f"{found:,} run folder{'' if found == 1 else 's'}" if found else ""
 
     @property
     def runs(self) -> Path:

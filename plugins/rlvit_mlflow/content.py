@@ -36,11 +36,12 @@ def tags(run: RunView) -> dict[str, str]:
         "rlvit.protocol": run.protocol,
         "rlvit.preset": run.preset,
         "rlvit.fingerprint": run.fingerprint,
-        "rlvit.git_dirty": str(origin.get("git_dirty")),
         "mlflow.source.name": str(origin.get("command")),
         "mlflow.source.type": "LOCAL",
         "mlflow.user": str(origin.get("user")),
     }
+    if origin.get("git_dirty") is not None:  # None: the code is in no repository
+        known["rlvit.git_dirty"] = str(origin["git_dirty"])
     if origin.get("git_commit"):
         known["mlflow.source.git.commit"] = str(origin["git_commit"])
     if run.note:

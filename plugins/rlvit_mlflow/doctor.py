@@ -19,7 +19,7 @@ from rlvit_mlflow.store import identity, own_file, without_password
 
 ABOUT = "MLflow"
 ANSWER_SECONDS = 1.0  # that a server may take to answer
-STARTING = 60.0  # seconds in which a run may not be there yet
+ENDING = 60.0  # seconds after its end in which a run may not be there yet
 READ = 200  # missing runs of which run.json is read
 ENDED = ("completed", "failed", "interrupted")
 
@@ -66,7 +66,8 @@ def _elsewhere(uri: str) -> Diagnosis:
 def _none_yet(home: Path, file: Path) -> Diagnosis:
     missing = _lacking(home, set())
     if missing:
-        text = f"there is no store {file}, and {len(missing)} runs have ended"
+        ended = "1 run has" if len(missing) == 1 else f"{len(missing):,} runs have"
+        text = f"there is no store {file}, and {ended} ended"
         return Diagnosis(ABOUT, "note", text, "rlvit mlflow sync")
     return Diagnosis(ABOUT, "ok", "no store yet; the first run makes it")
 
@@ -89,10 +90,11 @@ def _opened(
     missing = _lacking(home, shown)
     if missing:
         names = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
-        text = f"{len(missing)} runs are not in the store: {names}"
+        lacking = "1 run is" if len(missing) == 1 else f"{len(missing):,} runs are"
+        text = f"{lacking} not in the store: {names}"
         yield Diagnosis(ABOUT, "note", text, "rlvit mlflow sync")
         return
-    yield Diagnosis(ABOUT, "ok", f"{file}, {len(shown):,} runs")
+    yield Diagnosis(ABOUT, "ok", f"{file}, {len(shown):,} {'run' if len(shown) == 1 else 'runs'}")
 
 
 def schema_heads(package: Path) -> set[str]:
@@ -119,20 +121,19 @@ def _is_locked(file: Path) -> bool:
 
 def _lacking(home: Path, shown: set[str]) -> list[str]:
     """Return the runs of this home that have ended, are not archived, and are not shown."""
-    now, found = time.time(), []
+    now, found = time.time(), list[str]()
     for record in (home / "runs").glob("*/run.json"):
         run = record.parent.name
-        if run in shown or now - record.stat().st_mtime < STARTING:
-            continue
-        if len(found) >= READ or _is_wanted(record):
+        if run not in shown and (len(found) >= READ or _is_wanted(record, now)):
             found.append(run)
     return sorted(found)
 
 
-def _is_wanted(record: Path) -> bool:
-    """Return whether a run has ended and is not archived."""
+def _is_wanted(record: Path, now: float) -> bool:
+    """Return whether a run ended a while ago and is not archived; its file may be a new copy."""
     try:
         run = json.loads(record.read_bytes())
-        return run["state"] in ENDED and not run["archived"]
-    except (OSError, ValueError, KeyError, TypeError):
+        ended_at = run.get("ended_at") or 0.0
+        return run["state"] in ENDED and not run["archived"] and now - ended_at >= ENDING
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

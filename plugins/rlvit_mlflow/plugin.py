@@ -89,7 +89,9 @@ def ui(home: Any, port: int) -> None:
         click.echo(f"MLflow is at {without_password(tracking_uri(root))} (MLFLOW_TRACKING_URI)")
         return
     if not store_exists(root):
-        raise UsageProblem(f"there is no MLflow store under {root} yet; `rlvit run` makes one.")
+        runs = next((root / "runs").glob("*/run.json"), None) is not None
+        how = "`rlvit mlflow sync` makes it of the runs" if runs else "`rlvit run` makes one"
+        raise UsageProblem(f"there is no MLflow store under {root} yet; {how}.")
     if (file := own_file(root)) is not None:
         move_along(file, artifact_root(root))
     command = [

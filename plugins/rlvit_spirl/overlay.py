@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont
 
-SIDE = 288  # screen pixels of a frame's side: each of its 96 pixels is a square of 3
+SIDE = 288  # screen pixels of a frame's side at least: each of 96 pixels is a square of 3
 MARGIN, HEAD, FOOT = 12, 50, 52  # screen pixels around the frames
 DIM = 0.45  # brightness of what the agent is not given
 TINT = 0.45  # share of the colour that marks attended patches
@@ -77,6 +77,8 @@ class Reel:
         """Take a film and what stands above all of its pages."""
         self.film, self.title = film, title
         self.both = bool(film.kept)  # two frames side by side, or one of an agent that sees all
+        self.size = film.frames[0].shape[-1]
+        self.side = self.size * -(-SIDE // self.size)  # a whole number of screen pixels a pixel
         self.large: FreeTypeFont = _font(15)
         self.small: FreeTypeFont = _font(13)
 
@@ -89,32 +91,25 @@ class Reel:
             yield self.page(number)
 
     def page(self, number: int) -> NDArray[np.uint8]:
-        """Draw one page."""
+        """Draw one page; its sides are even, as films want them."""
         from PIL import Image, ImageDraw
 
-        film, width = self.film, (1 + self.both) * (SIDE + MARGIN) + MARGIN
-        page = Image.new("RGB", (width, HEAD + SIDE + FOOT), PAPER)
+        film, side, scale = self.film, self.side, self.side // self.size
+        panels = (1 + self.both) * (side + MARGIN) + MARGIN
+        width = max(panels, 2 * MARGIN + int(self.large.getlength(self.title)))
+        height = HEAD + side + FOOT
+        page = Image.new("RGB", (width + width % 2, height + height % 2), PAPER)
         draw = ImageDraw.Draw(page)
         draw.text((MARGIN, 8), self.title, INK, self.large)
-        size = film.frames[number].shape[-1]
-        self._panel(page, MARGIN, f"what the game shows, {size} x {size}", self._whole(number))
+        shows = "the game shows" if self.both else "the agent sees"
+        whole = enlarged(film.frames[number], scale)
+        self._panel(page, MARGIN, f"what {shows}, {self.size} x {self.size}", whole)
         if self.both:
             attended = film.attended[number] if film.attended else None
-            scale = SIDE // size
             given = with_patches(film.frames[number], film.kept[number], attended, scale)
-            self._panel(page, SIDE + 2 * MARGIN, "what the agent is given", given)
-        self._foot(draw, number, HEAD + SIDE + 7)
+            self._panel(page, side + 2 * MARGIN, "what the agent is given", given)
+        self._foot(draw, number, HEAD + side + 7)
         return np.asarray(page)
-
-    def _whole(self, number: int) -> NDArray[np.uint8]:
-        """Return the whole frame; a side that does not divide the panel's is interpolated."""
-        from PIL import Image
-
-        frame = self.film.frames[number]
-        if SIDE % frame.shape[-1] == 0:
-            return enlarged(frame, SIDE // frame.shape[-1])
-        resized = Image.fromarray(enlarged(frame, 1)).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-        return np.asarray(resized)
 
     def _panel(self, page: Picture, left: int, title: str, picture: NDArray[np.uint8]) -> None:
         from PIL import Image, ImageDraw
@@ -134,7 +129,7 @@ class Reel:
         legend = [(RED, "kept")]
         if film.attended:
             share = f"{film.on_patches[number]:.0%} of the attention is on them"
-            draw.text((SIDE + 2 * MARGIN, top), share, INK, self.small)
+            draw.text((self.side + 2 * MARGIN, top), share, INK, self.small)
             legend.append((ORANGE, "kept, and among those with 60 % of that attention"))
         x = MARGIN
         for colour, text in legend:

@@ -305,9 +305,8 @@ def _extent() -> tuple[float, float, float, float]:
 
 def _show(axes: Axes, picture: NDArray[Any], title: str) -> None:
     """Show a picture [H, W, 3] as large as the frame that it is of."""
-    factor = max(1, GRID * PATCH * SCALE // len(picture))
-    squares = picture.repeat(factor, axis=0).repeat(factor, axis=1)  # then made smaller evenly
-    axes.imshow(squares, extent=_extent(), interpolation="auto")
+    drawn = len(picture) == SCALE * GRID * PATCH  # with lines, to be made smaller evenly
+    axes.imshow(picture, extent=_extent(), interpolation="auto" if drawn else "nearest")
     _bare(axes, title)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -117,6 +118,23 @@ def _half_removed(home: Home, runs: dict[str, str]) -> None:
 
 
 RUN_OF_TRIAL = "(SELECT run_id FROM trial_run WHERE number = 1)"
+
+
+def _imported(home: Home, runs: dict[str, str]) -> None:
+    """Make it a home whose study came in a bundle, which has nothing of Optuna's."""
+    with closing(sqlite3.connect(home.root / "registry.db")) as connection:
+        tried = [run for (run,) in connection.execute("SELECT run_id FROM trial_run")]
+    for run in tried:
+        if (home.runs / run).is_dir():
+            (home.runs / run / "import.json").write_text("{}")
+    (home.runs / "optuna.db").unlink()
+
+
+def _imported_without_one(home: Home, runs: dict[str, str]) -> None:
+    _imported(home, runs)
+    change(home, f"DELETE FROM run WHERE id = {RUN_OF_TRIAL}")
+
+
 DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]]]] = {
     "page": (_damage_page, [("database", "registry.db")]),
     "reference": (
@@ -126,6 +144,10 @@ DAMAGES: dict[str, tuple[Damage, list[tuple[str, str]]]] = {
     "folder gone": (_in("first", ".", shutil.rmtree), [("no-folder", "{first}")]),
     "half removed": (_half_removed, [("no-folder", "{first}")]),
     "row gone": (_forget("first"), [("no-row", "{first}")]),
+    "run of an imported trial not there": (
+        _imported_without_one,
+        [("no-row", "{trial}"), ("imported", "{study}")],
+    ),
     "row of a trial gone": (
         _sql(f"DELETE FROM run WHERE id = {RUN_OF_TRIAL}"),
         [("no-row", "{trial}"), ("study", "{study}")],
@@ -278,6 +300,11 @@ def test_a_damage_is_found_and_named(name: str, home: Home) -> None:
     assert found(home) == [(kind, subject.format(**names)) for kind, subject in expected]
 
 
+def test_a_study_that_was_imported_needs_no_file_of_optunas(home: Home) -> None:
+    _imported(home, ids(home))
+    assert found(home) == []
+
+
 def test_every_kind_of_finding_is_tried() -> None:
     assert {kind for _, expected in DAMAGES.values() for kind, _ in expected} == set(KINDS)
     assert set(HARMLESS) < set(KINDS)
@@ -300,6 +327,82 @@ def test_fix_writes_copies_of_studies_and_scores_again(
     assert (code, lines[-1]) == (1, "2 mended; check once more.")
     assert found(home) == []
     assert [p.stat().st_size for p in study.parent.glob("*.damaged-*")] == [50]
+
+
+def _remedies(home: Home) -> dict[tuple[str, str], str]:
+    engine = open_to_read(home.registry_url)
+    try:
+        return {(one.kind, one.subject): one.remedy for one in Audit(home, engine).findings()}
+    finally:
+        engine.dispose()
+
+
+def test_nothing_is_written_from_a_registry_that_lacks_scores_or_trials(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (study,) = home.runs.glob("studies/*.json")
+    change(home, "DELETE FROM baseline WHERE run_index = 0", "DELETE FROM trial WHERE number = 1")
+    scores = home.runs / "baselines.json"
+    before = {path: path.read_bytes() for path in (study, scores)}
+    found = _remedies(home)
+    for name in (f"studies/{study.name}", "baselines.json"):
+        assert found["mirror", name] == "`rlvit registry rebuild` adds them"
+    code, lines = check(home, "--fix", capsys=capsys)
+    assert (code, lines[-1]) == (1, "Nothing could be mended.")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_nothing_is_written_from_a_registry_that_lacks_runs(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _forget("first")(home, ids(home))
+    (home.runs / "baselines.json").unlink()
+    remedy = _remedies(home)["mirror", "baselines.json"]
+    assert remedy == "the registry lacks runs, see above: first `rlvit registry rebuild`"
+    assert check(home, "--fix", capsys=capsys)[1][-1] == "Nothing could be mended."
+    assert not (home.runs / "baselines.json").exists()
+
+
+def test_a_file_that_is_missing_cannot_be_put_aside(home: Home) -> None:
+    (home.runs / "baselines.json").unlink()
+    written = "`rlvit registry check --fix` writes it from the registry"
+    assert _remedies(home) == {("mirror", "baselines.json"): written}
+
+
+def test_scores_in_another_order_are_the_same(home: Home) -> None:
+    file = home.runs / "baselines.json"
+    whole = json.loads(file.read_text())
+    assert len(whole["baselines"]) == 2
+    whole["baselines"].reverse()
+    file.write_text(json.dumps(whole))
+    assert found(home) == []
+
+
+def _garble(path: Path) -> None:
+    first, *others = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([b"x" * (len(first) - 1) + b"\n", *others]))
+
+
+def _drop_last_line(path: Path) -> None:
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+
+def _falsify(path: Path) -> None:
+    first, *others = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps({**json.loads(first), "value": 1e6}), *others, ""]))
+
+
+@pytest.mark.parametrize("damage", [_garble, _drop_last_line, _falsify])
+def test_no_rebuild_is_advised_where_it_would_lose_or_falsify(
+    damage: Callable[[Path], None], home: Home
+) -> None:
+    run = ids(home)["first"]
+    damage(home.runs / run / "results.jsonl")
+    found = _remedies(home)
+    assert ("rows", run) in found
+    for remedy in found.values():
+        assert "bring the folder back from a copy" in remedy
+        assert "registry rebuild" not in remedy
 
 
 def test_quick_reads_no_files_to_the_end(home: Home) -> None:
@@ -325,14 +428,14 @@ def test_the_command_ends_with_1_where_something_is_wrong(
     _unused(home, {})
     code, lines = check(home, capsys=capsys)
     assert (code, len(lines)) == (0, 2)
-    assert "`rlvit runs gc`" in lines[0]
+    assert f"`rlvit --home {home.root} runs gc` removes it" in lines[0]
     run = ids(home)["first"]
     shutil.rmtree(home.runs / run)
     code, lines = check(home, "first", capsys=capsys)
     assert code == 1
     assert lines == [
         f"no-folder  {run}: there is no folder {home.runs / run}; bring it back from a copy, or "
-        f"`rlvit runs delete {run}`",
+        f"`rlvit --home {home.root} runs delete {run}`",
         "1 run: 1 wrong, 0 that could go.",
     ]
 

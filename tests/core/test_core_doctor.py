@@ -156,8 +156,8 @@ def test_a_run_folder_that_is_gone_or_unknown_is_a_problem(ill: Home) -> None:
     run = only_run(ill)
     shutil.move(ill.runs / run, ill.runs / "toy-alpha-s9-moved000")
     texts = [one.text for one in found(ill)]
-    assert texts[0] == f"the folders of 1 runs are gone: {run}"
-    assert texts[1] == "1 run folders are not in the registry: toy-alpha-s9-moved000"
+    assert texts[0] == f"gone: 1 run folder, {run}"
+    assert texts[1] == "not in the registry: 1 run folder, toy-alpha-s9-moved000"
     assert "the registry knows no such run: toy-alpha-s9-moved000" in texts[2]  # id and name differ
 
 
@@ -246,7 +246,7 @@ def test_locks_of_runs_that_are_gone_are_removed_but_for_held_ones(ill: Home) ->
         for path in (stray, held, own):
             age(path)
         assert told(ill) == [("locks", "note")]
-        assert mended(ill) == ["removed 1 lock files"]
+        assert mended(ill) == ["removed 1 lock file"]
     assert [path.exists() for path in (stray, held, own)] == [False, True, True]
 
 
@@ -347,6 +347,17 @@ def test_trials_that_nobody_works_on_and_a_lost_storage_are_told(ill: Home) -> N
     assert told(ill) == [("studies", "note")]
     (ill.runs / "optuna.db").write_bytes(b"garbage" * 100)
     assert told(ill) == [("studies", "note"), ("studies", "problem")]
+
+
+def test_a_study_that_came_by_import_is_a_note(ill: Home) -> None:
+    add_study(ill)
+    with closing(StudyStore(ill.registry_url)) as store:
+        store.set_trial_run("toy-alpha-1234", 0, 0, only_run(ill))
+    assert told(ill) == [("studies", "note"), ("studies", "problem")]
+    (ill.runs / only_run(ill) / "import.json").write_text("{}")
+    (one,) = found(ill)
+    assert (one.about, one.state) == ("studies", "note")
+    assert one.text.startswith("toy-alpha-1234 came by import")
 
 
 def test_a_check_that_fails_is_a_problem_and_the_next_one_is_made(ill: Home) -> None:

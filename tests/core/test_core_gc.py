@@ -308,7 +308,8 @@ def test_the_command_shows_asks_and_removes(
     assert "kB" in out
     assert "Nothing was changed." in out
     code, _, err = called()  # there is nobody to answer
-    assert (code, err.splitlines()[-1]) == (130, "Stopped.")
+    said = "Error: nobody was there to answer: --yes does not ask."
+    assert (code, err.splitlines()[-1]) == (2, said)
     assert runs["alone"] in ids(home).values()
     code, out, err = called("--yes")
     assert (code, err) == (0, "")

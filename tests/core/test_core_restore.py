@@ -28,7 +28,7 @@ from rlvit.manager import create_plugin_manager
 from rlvit.registry import queries
 from rlvit.registry.replace import read_old, replacing
 from rlvit.registry.store import Store
-from rlvit.runs.mirrors import restore_study
+from rlvit.runs.mirrors import mirror_baselines, restore_study
 from rlvit.runs.rebuild import Rebuilt, rebuild
 from rlvit.runs.restore import restore
 
@@ -224,7 +224,14 @@ def test_a_damaged_line_is_left_out_and_named(maker: Maker, home: Home) -> None:
     lines[3] = b"\0" * (len(lines[3]) - 1) + b"\n"  # as a power cut leaves it
     path.write_bytes(b"".join(lines))
     log = (run.folder / "log.txt").read_bytes()
-    rebuilt = rebuild(maker.catalog, home)
+    before = rows_of(home.registry_url)
+    refused = rebuild(maker.catalog, home)
+    assert not refused.replaced
+    assert refused.losses == [
+        f"run {run.id}: its folder lacks 3 points of the old registry, or has other values"
+    ]
+    assert differences(rows_of(home.registry_url), before) == {}
+    rebuilt = rebuild(maker.catalog, home, drop_missing=True)
     assert rebuilt.problems == [f"{run.folder}: line 4 of metrics.jsonl is damaged and left out"]
     assert {point.row for point in _points(home, run.id)} == set(range(24)) - {3}
     assert (run.folder / "log.txt").read_bytes() == log
@@ -249,7 +256,6 @@ def test_what_is_no_run_in_the_folder_of_runs_is_said(maker: Maker, home: Home) 
     ]
     assert rebuilt.notes == [
         f"{begun}: a run that never began, left alone",
-        f"{home.runs / 'holiday'}: no run's folder, left alone",
     ]
     assert rebuilt.counts["runs"] == 1
 
@@ -263,15 +269,48 @@ def test_a_run_may_be_a_link_to_another_disk(maker: Maker, home: Home, tmp_path:
     assert differences(rows_of(home.registry_url), before) == {}
 
 
-def test_what_only_the_old_registry_knows_is_named_and_kept(maker: Maker, home: Home) -> None:
-    kept, lost = maker.run(), maker.run(seed=1)
+def test_what_only_the_old_registry_has_is_not_lost_unless_that_is_asked_for(
+    maker: Maker, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, lost, damaged = maker.run(), maker.run(seed=1), maker.run(seed=2)
     shutil.rmtree(lost.folder)
-    rebuilt = rebuild(maker.catalog, home)
-    assert rebuilt.problems == [f"run {lost.id} has no folder: only the old registry knows it"]
+    results = damaged.folder / "results.jsonl"
+    results.write_bytes(b"".join(results.read_bytes().splitlines(keepends=True)[:-1]))
+    before = rows_of(home.registry_url)
+    expected = [
+        f"run {lost.id}: it has no folder, and only the old registry has it",
+        f"run {damaged.id}: its folder is damaged, and only the old registry has it",
+    ]
+    words = ["--home", str(home.root), "registry", "rebuild", "--yes"]
+    capsys.readouterr()
+    assert invoke(words) == 1
+    printed = capsys.readouterr()
+    reason, *lines, last = printed.err.splitlines()
+    assert str(results) in reason
+    assert sorted(lines) == sorted(expected)
+    assert "was not replaced: a new one would lack these 2 things" in last
+    assert printed.out == ""
+    assert differences(rows_of(home.registry_url), before) == {}
+    assert [path.name for path in home.root.glob("registry.db.*")] == ["registry.db.lock"]
+    assert invoke([*words, "--drop-missing"]) == 1
+    assert set(expected) <= set(capsys.readouterr().err.splitlines())
     store = Store(home.registry_url)
     assert [run.id for run in queries.list_runs(store.engine)] == [kept.id]
     store.close()
-    assert any(lost.id in row for row in rows_of(_kept(home))["run"])
+    assert differences(rows_of(_kept(home)), before) == {}
+
+
+def test_a_changed_result_does_not_become_the_official_one(maker: Maker, home: Home) -> None:
+    run = maker.run()
+    before, path = rows_of(home.registry_url), run.folder / "results.jsonl"
+    first, *others = path.read_text().splitlines()
+    path.write_text("\n".join([json.dumps({**json.loads(first), "value": 1e6}), *others, ""]))
+    rebuilt = rebuild(maker.catalog, home)
+    assert (rebuilt.replaced, rebuilt.problems) == (False, [])
+    assert rebuilt.losses == [
+        f"run {run.id}: its folder lacks 1 results of the old registry, or has other values"
+    ]
+    assert differences(rows_of(home.registry_url), before) == {}
 
 
 def test_a_moved_home_has_paths_that_are_there(
@@ -474,9 +513,52 @@ def test_scores_from_elsewhere_are_written_down_first_if_they_are_not(
     rebuilt = rebuild(maker.catalog, home)
     assert "runs/baselines.json was not there yet" in rebuilt.notes[0]
     assert differences(rows_of(home.registry_url), before) == {}
+    _change(home.runs / "baselines.json", lambda whole: whole["baselines"].clear())
+    assert "lacked 2 scores of the old registry" in rebuild(maker.catalog, home).notes[0]
+    assert differences(rows_of(home.registry_url), before) == {}
     maker.rlvit("baselines", "remove", "Other")
     assert json.loads((home.runs / "baselines.json").read_text())["baselines"] == []
     assert rebuild(maker.catalog, home).counts["baselines"] == 0
+
+
+def test_scores_that_a_new_registry_lacks_are_not_overwritten(
+    maker: Maker, home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maker.run()
+    for name in ("Other", "New"):
+        (tmp_path / f"{name}.csv").write_text("task,score,seed\nAlpha,1.5,0\nAlpha,2.5,1\n")
+    add = ["--home", str(home.root), "baselines", "add", "--metric", "toy/score"]
+    assert invoke([*add, str(tmp_path / "Other.csv")]) == 0
+    before, file = rows_of(home.registry_url), home.runs / "baselines.json"
+    content = file.read_bytes()
+    for path in home.root.glob("registry.db*"):
+        path.unlink()
+    capsys.readouterr()
+    assert invoke([*add, str(tmp_path / "New.csv")]) == 1
+    assert "lacks 2 imported scores" in capsys.readouterr().err
+    assert file.read_bytes() == content
+    assert rebuild(maker.catalog, home).losses == []
+    assert differences(rows_of(home.registry_url), before) == {}
+    assert invoke([*add, str(tmp_path / "New.csv")]) == 0
+    assert len(json.loads(file.read_text())["baselines"]) == 4
+    store = Store(home.registry_url)
+    store.remove_baselines("Other")  # as another member of a team does
+    mirror_baselines(store, home)
+    store.close()
+    (aside,) = home.runs.glob("baselines.json.damaged-*")
+    assert len(json.loads(aside.read_text())["baselines"]) == 4
+
+
+def test_a_study_that_a_new_registry_lacks_is_not_made_again(program: Program, home: Home) -> None:
+    assert program(*STUDY, "--trials", "1").code == 0
+    (file,) = (home.runs / "studies").glob("*.json")
+    content = file.read_bytes()
+    for path in home.root.glob("registry.db*"):
+        path.unlink()
+    again = program(*STUDY, "--trials", "1")
+    assert again.code == 1
+    assert "`rlvit registry rebuild` adds it" in again.err
+    assert file.read_bytes() == content
 
 
 def test_a_study_that_differs_is_refused(maker: Maker, home: Home) -> None:
@@ -507,16 +589,44 @@ def test_a_study_goes_on_though_worker_and_registry_were_lost(
     check_whole(home.root, count=2, killed=0)
 
 
-def test_in_postgresql_an_empty_registry_is_filled(maker: Maker, home: Home, server: str) -> None:
+def test_in_postgresql_each_home_adds_its_runs(
+    maker: Maker, home: Home, server: str, tmp_path: Path
+) -> None:
     maker.run("2:fail", values={"steps": 1500, "checkpoint_every": 700})
     before = rows_of(home.registry_url)
     there = Home.locate(home.root, server)
     assert rebuild(maker.catalog, there).problems == []
     assert differences(rows_of(server), before) == {}
-    with pytest.raises(UsageProblem, match=r"is not empty \(1 runs"):
-        rebuild(maker.catalog, there)
+    again = rebuild(maker.catalog, there)
+    assert (again.added, again.problems) == (0, [])
+    assert again.notes == ["1 runs were there already and stay as they are"]
+    assert differences(rows_of(server), before) == {}
+    other = tmp_path / "other"  # another member's home, whose registry was lost as well
+    shutil.copytree(home.root, other)
+    (old,) = (folder.parent for folder in other.glob("runs/*/run.json"))
+    new = old.with_name("toy-alpha-s7-abcdefgh")
+    old.rename(new)
+    _change(new / "run.json", lambda whole: whole.update(id=new.name))
+    second = rebuild(maker.catalog, Home.locate(other, server))
+    assert (second.added, second.problems, second.counts["runs"]) == (1, [], 2)
     maker.home = there  # the numbers that the server gives go on behind those that are there
     assert maker.run(seed=1).state == "completed"
+
+
+def test_the_page_says_how_to_ask_why_runs_were_resumed(
+    maker: Maker, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "registry.md").read_text()
+    statement = page.partition("-- runs that were resumed, and why\n")[2].partition("```")[0]
+    first = maker.run("5:fail")
+    assert maker.resume(first.id).state == "completed"
+    maker.run("5:fail", seed=1)  # which was not resumed
+    capsys.readouterr()
+    words = ["registry", "query", statement, "--format", "json"]
+    assert invoke(["--home", str(home.root), *words]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["run"], row["attempt"], row["ended"]) == (first.id, 1, "failed")
+    assert row["reason"]
 
 
 def test_nothing_is_made_where_nothing_is(home: Home, toy: Catalog) -> None:

@@ -89,6 +89,8 @@ def test_options_named_in_a_plugins_readme_exist(catalog: Catalog, method: str) 
     text = (ROOT / f"plugins/rlvit_{method}/README.md").read_text()
     named = set(re.findall(r"`[^`]*?(--[a-z][a-z-]+)", text))
     known = {info.flag for info in options(spec.config)} | {f"--{slot}" for slot in spec.slots}
+    offered = [one for found in catalog.plugins.ask(method, "rlvit_commands") for one in found]
+    known |= {word for one in offered for parameter in one.params for word in parameter.opts}
     assert named - known <= {f"--{spec.task_kind}", "--plugin"}
     for preset in spec.presets:
         changed = set(preset.values)

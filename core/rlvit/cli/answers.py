@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from rlvit.cli.tables import show
+from rlvit.cli.tables import exact, show
 
 IN_A_TABLE = 200  # rows that are shown where no other number is asked for
 
@@ -32,7 +32,8 @@ def print_answer(
     nested = [name in json_columns for name in columns]
     shown = itertools.islice(rows, limit)
     if style == "table":
-        show([dict(zip(names, map(_in_cell, row), strict=True)) for row in shown], "table")
+        cells = [dict(zip(names, map(_in_cell, row), strict=True)) for row in shown]
+        show(cells, "table", text=exact)
     elif style == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)

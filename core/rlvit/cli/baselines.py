@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlvit.cli.session import load_catalog, open_registry
+from rlvit.cli.session import load_catalog, open_registry, warn_of_lost_registry
 from rlvit.cli.tables import format_option, moment, show
 from rlvit.errors import UsageProblem
 from rlvit.specs import DATASET
@@ -51,13 +51,15 @@ def add_command(
     from rlvit.registry.store import Store
     from rlvit.report.baselines import fit, read, to_rows
     from rlvit.report.summary import count
-    from rlvit.runs.mirrors import mirror_baselines
+    from rlvit.runs.mirrors import mirror_baselines, refuse_unknown_baselines
 
     catalog = load_catalog()
     found = fit(read(file, name=name, protocol=protocol, metric=metric, cite=cite), catalog)
     _refuse_scores_of_datasets(found, catalog)
     rows = to_rows(found, file)
+    warn_of_lost_registry(ctx.obj)
     with closing(Store(ctx.obj.registry_url)) as store:
+        refuse_unknown_baselines(store, ctx.obj)
         store.declare_metrics(catalog.metrics.values())
         added = store.add_baselines(rows)
         mirror_baselines(store, ctx.obj)
@@ -156,9 +158,10 @@ def _row(found: Sequence[Reference], added: str | None) -> dict[str, Any]:
 def remove_command(ctx: click.Context, name: str) -> None:
     """Forget what was imported under a NAME."""
     from rlvit.report.summary import count
-    from rlvit.runs.mirrors import mirror_baselines
+    from rlvit.runs.mirrors import mirror_baselines, refuse_unknown_baselines
 
-    with open_registry(ctx.obj) as store:
+    with open_registry(ctx.obj, to_write=True) as store:
+        refuse_unknown_baselines(store, ctx.obj)
         removed = store.remove_baselines(name)
-        mirror_baselines(store, ctx.obj)
+        mirror_baselines(store, ctx.obj, removed=name)
     click.echo(f"{name}: {count(removed, 'value')} removed")

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rlvit.cli.filters import page_of_runs, run_filters
-from rlvit.cli.session import load_catalog, open_registry
+from rlvit.cli.session import load_catalog, open_registry, warn_of_lost_registry
 from rlvit.errors import RlvitError, UsageProblem
 
 if TYPE_CHECKING:
     from rlvit.runs.bundle.importing import Imported
 
 SUFFIX = ".rlvit"
+UNDER_WAY = ("created", "running")
 EVERY = 2.0  # seconds between lines of progress where no person watches
 
 
@@ -26,6 +27,7 @@ EVERY = 2.0  # seconds between lines of progress where no person watches
 @click.option("--out", "-o", metavar="FILE", help="A new file.  [default: ./RUN.rlvit]")
 @click.option("--study", metavar="NAME", help="The runs of a study's trials.")
 @run_filters
+@click.option("--all", "everything", is_flag=True, help="All runs but those under way.")
 @click.option("--with-replay", "replay", is_flag=True, help="Also what unfinished runs remember.")
 @click.option("--without-shared", is_flag=True, help="Not the artifacts that runs share.")
 @click.pass_context
@@ -35,19 +37,21 @@ def export_command(
     run_ids: tuple[str, ...],
     out: str | None,
     study: str | None,
+    everything: bool,
     replay: bool,
     without_shared: bool,
     **filters: Any,
 ) -> int:
     """Write runs into one file that `rlvit import` reads in another home.
 
-    RUN is an id, the start or end of one, a name, or `latest`. Filters choose among all runs.
+    RUN is an id, the start or end of one, a name, or `latest`. Filters choose among all runs that
+    are not archived; --all takes the archived ones too, and leaves out those under way.
     """
     from rlvit.runs.bundle.export import export_bundle
     from rlvit.runs.bundle.gather import Wanted
 
     with open_registry(ctx.obj) as store:
-        chosen = _chosen(store, run_ids, study, filters)
+        chosen = _chosen(store, run_ids, study, everything, filters)
         path = _target(out, chosen)
         began = time.monotonic()
         with _Progress("packing") as progress:
@@ -62,22 +66,30 @@ def export_command(
         click.echo("a resume in a home without them builds them again", err=True)
     parts = [_count(done.runs, "run"), *([_count(done.studies, "study")] if done.studies else [])]
     click.echo(
-        f"{done.path}: {' and '.join(parts)}, {megabytes(done.size)} of "
-        f"{megabytes(done.unpacked)}, in {time.monotonic() - began:.1f} s"
+        f"{done.path}: {' and '.join(parts)}, {megabytes(done.size)} "
+        f"({megabytes(done.unpacked)} unpacked), in {time.monotonic() - began:.1f} s"
     )
     return 0
 
 
 def _chosen(
-    store: Any, run_ids: tuple[str, ...], study: str | None, filters: Mapping[str, Any]
+    store: Any,
+    run_ids: tuple[str, ...],
+    study: str | None,
+    everything: bool,
+    filters: Mapping[str, Any],
 ) -> list[str]:
     """Return the ids of the runs that are meant; raises UsageProblem if there are none."""
     from rlvit.registry import queries
     from rlvit.runs.bundle.study import runs_of
 
     given = any(value not in (None, False) for value in filters.values())
-    if sum((bool(run_ids), study is not None, given)) != 1:
-        raise UsageProblem("give RUNs, or --study, or filters such as --tag: one of the three.")
+    if sum((bool(run_ids), study is not None, everything, given)) != 1:
+        raise UsageProblem(
+            "give RUNs, or --study, or filters such as --tag, or --all: one of the four."
+        )
+    if everything:
+        return _all_ended(store)
     if run_ids:
         return list(dict.fromkeys(queries.find_run(store.engine, text).id for text in run_ids))
     if study is not None:
@@ -88,7 +100,30 @@ def _chosen(
     page = page_of_runs(store.engine, limit=2**31 - 1, offset=0, **filters)
     if not page.records:
         raise UsageProblem("no run fits these filters; `rlvit runs list` takes the same.")
+    if busy := [record for record in page.records if record.state in UNDER_WAY]:
+        raise UsageProblem(
+            f"run {busy[0].id} is {busy[0].state}: --state completed leaves it out, or wait for "
+            "its end."
+        )
     return [record.id for record in page.records]
+
+
+def _all_ended(store: Any) -> list[str]:
+    """Return the ids of all runs, archived or not, and name those under way, which stay.
+
+    Raises:
+        UsageProblem: there is none.
+    """
+    from rlvit.registry import queries
+
+    records = queries.list_runs(store.engine, archived=None)
+    for record in records:
+        if record.state in UNDER_WAY:
+            _say(f"left out: {record.id} is {record.state}")
+    ended = [record.id for record in records if record.state not in UNDER_WAY]
+    if not ended:
+        raise UsageProblem("there is no run to export.")
+    return ended
 
 
 def _target(out: str | None, chosen: list[str]) -> Path:
@@ -112,6 +147,8 @@ def import_command(ctx: click.Context, files: tuple[str, ...], no_tell: bool) ->
     """
     from rlvit.runs.bundle.importing import announce, import_bundle
 
+    ctx.obj.require_writable()
+    warn_of_lost_registry(ctx.obj)
     catalog, changed = load_catalog(), list[str]()
     problem: RlvitError | None = None
     for file in dict.fromkeys(files):
@@ -139,7 +176,7 @@ def _show(file: str, done: Imported, seconds: float) -> None:
         "later": "went on since they were here",
         "completed": "already here, files that were missing added",
         "same": "already here",
-        "earlier": "a later state is already here",
+        "earlier": "already here in a later state",
     }
     parts = [f"{_count(getattr(done, key), 'run')} {text}" for key, text in words.items()]
     shown = [part for part, key in zip(parts, words, strict=True) if getattr(done, key)]
@@ -148,6 +185,11 @@ def _show(file: str, done: Imported, seconds: float) -> None:
     if done.shared:
         shown.append(_count(done.shared, "shared artifact"))
     click.echo(f"{file}: {', '.join(shown)} ({megabytes(done.unpacked)} in {seconds:.1f} s)")
+    if done.annotated:
+        click.echo(f"tags, note or archive mark taken over: {_count(done.annotated, 'run')}")
+    if done.own_notes:
+        kept = _count(done.own_notes, "run")
+        click.echo(f"tags, note or archive mark differ from the bundle's and are kept: {kept}")
 
 
 def _say(text: str) -> None:

@@ -29,7 +29,7 @@ def gc_command(ctx: click.Context, older_than: float, dry_run: bool, yes: bool) 
     """
     from rlvit.runs import gc
 
-    with open_registry(ctx.obj) as store:
+    with open_registry(ctx.obj, to_write=not dry_run) as store:
         proposal = gc.propose(ctx.obj, store.engine, older_than)
         for name, why in sorted(proposal.kept.items()):
             click.echo(f"kept: {name}: {why}")

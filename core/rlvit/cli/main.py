@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -35,6 +36,10 @@ COMMANDS = {
 COMPLETE = "_RLVIT_COMPLETE"  # what a shell sets when it asks for completions
 
 
+class ReaderGone(Exception):
+    """Who read the output has gone, as in `rlvit runs list | head`; click would end with 1."""
+
+
 class LazyGroup(click.Group):
     """Imports a command when it is used; plugins may add commands."""
 
@@ -60,6 +65,20 @@ class LazyGroup(click.Group):
                 f"unknown command {args[0]!r}.{suggestion(args[0], self.list_commands(ctx))}"
             )
         return super().resolve_command(ctx, args)
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """Read the command line, which may print help; raises ReaderGone where nobody reads on."""
+        try:
+            return super().make_context(*arguments, **more)
+        except BrokenPipeError:
+            raise ReaderGone from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry the command out; raises ReaderGone where nobody reads on."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGone from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with one line each, importing only what plugins offer."""
@@ -149,34 +168,66 @@ def invoke(arguments: Sequence[str] | None = None) -> int:
         from rlvit.cli.completion import answer
 
         return answer(cli)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        words = list(sys.argv[1:] if arguments is None else arguments)
         _refuse_unreadable(words)
-        outcome = cli.main(_hoist(words), prog_name="rlvit", standalone_mode=False)
+        words = _hoist(words)
+        outcome = cli.main(words, prog_name="rlvit", standalone_mode=False)
+        sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
     except click.UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # `rlvit runs`: not before click 8.2
             click.echo(error.format_message(), err=True)
             return 2
-        command = error.ctx.command_path if error.ctx else "rlvit"
+        command = error.ctx.command_path if error.ctx else _command_path(words)
         click.echo(f"Error: {error.format_message()} (see {command} --help)", err=True)
         return 2
     except click.ClickException as error:
         click.echo(f"Error: {error.format_message()}", err=True)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as stop:
+        if isinstance(stop.__context__, EOFError) and not sys.stdin.isatty():
+            click.echo("Error: nobody was there to answer: --yes does not ask.", err=True)
+            return 2
         click.echo("Stopped.", err=True)
         return 130
     except RlvitError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
-    except BrokenPipeError:  # `rlvit runs list | head`
+    except (ReaderGone, BrokenPipeError):
+        # Else Python would write to the closed pipe once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except Exception as error:
         # A disk or a database that fails is not a fault of the program: no traceback for those.
-        if not isinstance(error, OSError) and not type(error).__module__.startswith("sqlalchemy"):
-            raise
-        reason = str(error).partition("\n")[0]
-        click.echo(f"Error: {type(error).__name__}: {reason[:300]}", err=True)
+        click.echo(f"Error: {_of_the_machine(error)[:300]}", err=True)
         return 1
+
+
+def _of_the_machine(error: Exception) -> str:
+    """Say what a disk or a database did in one line; raises the error if it is another."""
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error) or type(error).__name__
+        return f"{error.filename}: {reason}" if error.filename else reason
+    if not type(error).__module__.startswith("sqlalchemy"):
+        raise error
+    from sqlalchemy.exc import DatabaseError
+
+    from rlvit.registry.database import in_plain_words
+
+    if isinstance(error, DatabaseError):
+        return in_plain_words(error)
+    return str(error).partition("\n")[0]
+
+
+def _command_path(words: Sequence[str]) -> str:
+    """Return the command that words begin with, such as `rlvit runs list`."""
+    command: click.Command = cli
+    context, path, left = click.Context(cli), ["rlvit"], list(words)
+    while left and isinstance(command, click.Group):
+        word = left.pop(0)
+        if word in ("--home", "--registry"):
+            del left[:1]
+        elif (found := command.get_command(context, word)) is not None:
+            command, path = found, [*path, word]
+    return " ".join(path)

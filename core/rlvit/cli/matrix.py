@@ -189,6 +189,9 @@ def _carry_out(
     ctx: click.Context, catalog: Catalog, cells: Sequence[Cell], name: str, print_every: float
 ) -> int:
     """Run what is left, one cell after another, and show what all measured."""
+    from rlvit.cli.session import warn_of_lost_registry
+
+    warn_of_lost_registry(ctx.obj)
     fit = [cell for cell in cells if cell.plan is not None]
     failed = []
     for number, cell in enumerate(fit, 1):

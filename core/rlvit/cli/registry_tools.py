@@ -150,6 +150,7 @@ def check(ctx: click.Context, run_ids: tuple[str, ...], quick: bool, fix: bool) 
     Nothing is changed without --fix, and nothing is ever removed. Ends with code 1 if something is
     damaged, missing or contradicts itself.
     """
+    from rlvit.cli.run import program
     from rlvit.registry import queries
     from rlvit.registry.database import open_to_read
     from rlvit.runs.audit.check import Audit
@@ -159,10 +160,10 @@ def check(ctx: click.Context, run_ids: tuple[str, ...], quick: bool, fix: bool) 
     try:
         only = {queries.find_run(engine, text).id for text in run_ids} if run_ids else None
         audit = Audit(ctx.obj, engine, quick=quick, only=only, say=_progress)
-        begun, found = time.monotonic(), []
+        begun, found, called = time.monotonic(), [], program(ctx.obj)
         for finding in audit.findings():
             _progress("")
-            click.echo(str(finding))
+            click.echo(finding.shown(called))
             found.append(finding)
         _progress("")
         click.echo(_summary(audit, found, time.monotonic() - begun))

@@ -91,6 +91,7 @@ def run(
     **given: Any,
 ) -> int:
     """Run a method on a task, and remember everything about it."""
+    from rlvit.cli.session import warn_of_lost_registry
     from rlvit.runs.plan import make_plan, token
 
     if from_trial is not None:
@@ -122,6 +123,7 @@ def run(
     _announce(plans[0], other, chosen=chosen, dry_run=dry_run)
     if dry_run:
         return 0
+    warn_of_lost_registry(ctx.obj)
     if at_once == 1:
         return _one_by_one(ctx, plans, print_every)
     taken = given["selector_from"]

@@ -270,7 +270,7 @@ def _change(ctx: click.Context, run_id: str, change: Any) -> None:
     from rlvit.registry import queries
     from rlvit.runs.views import mirror
 
-    with open_registry(ctx.obj) as store:
+    with open_registry(ctx.obj, to_write=True) as store:
         found = queries.find_run(store.engine, run_id).id
         change(store, found)
         mirror(store, ctx.obj, found)
@@ -286,7 +286,7 @@ def delete_command(ctx: click.Context, run_id: str, yes: bool) -> None:
     from rlvit.registry import contents, queries
     from rlvit.runs.gc import take_away
 
-    with open_registry(ctx.obj) as store:
+    with open_registry(ctx.obj, to_write=True) as store:
         record = queries.find_run(store.engine, run_id)
         if record.state in ("running", "created"):
             raise UsageProblem(f"run {record.id} is {record.state}; stop it first.")

@@ -26,20 +26,27 @@ def load_catalog() -> Catalog:
     return catalog
 
 
+def warn_of_lost_registry(home: Home) -> None:
+    """Say on standard error that a registry is about to be begun beside runs of another."""
+    if warning := home.lost_registry():
+        click.echo(warning, err=True)
+
+
 @contextmanager
-def open_registry(home: Home) -> Iterator[Store]:
+def open_registry(home: Home, *, to_write: bool = False) -> Iterator[Store]:
     """Open the registry of a home that has one; runs whose process is gone are marked first.
 
     Where they cannot be marked, as on a full disk, that is said and the registry is read as it is.
+    So is one that cannot be written, as in an archive, unless it is opened `to_write`.
 
     Raises:
-        UsageProblem: there is no registry yet.
+        UsageProblem: there is no registry yet, or it cannot be written and must be.
     """
     from rlvit.api import sweep_if_needed
     from rlvit.registry.store import Store
 
     home.require_registry()
-    store = Store(home.registry_url)
+    store = Store(home.registry_url, to_read=not to_write)
     try:
         swept, problem = sweep_if_needed(load_catalog, home, store)
         for run_id in swept:
@@ -61,7 +68,7 @@ def open_studies(home: Home) -> Iterator[StudyStore]:
     from rlvit.registry.studies import StudyStore
 
     home.require_registry()
-    store = StudyStore(home.registry_url)
+    store = StudyStore(home.registry_url, to_read=True)
     try:
         yield store
     finally:

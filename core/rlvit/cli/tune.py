@@ -198,6 +198,7 @@ def start(ctx: click.Context, /, dry_run: bool, **given: Any) -> int:
     Several of these commands may work on one study, on one machine or, with a PostgreSQL
     registry, on many.
     """
+    from rlvit.cli.session import warn_of_lost_registry
     from rlvit.registry.studies import StudyStore
     from rlvit.tune import storage, study
     from rlvit.tune.queue import parse_queued
@@ -211,6 +212,7 @@ def start(ctx: click.Context, /, dry_run: bool, **given: Any) -> int:
         show_study(record, [])
         show_cost(catalog, record, base)
         return 0
+    warn_of_lost_registry(ctx.obj)
     store = StudyStore(ctx.obj.registry_url)
     try:
         record = study.prepare(catalog, ctx.obj, store, wanted, say)

@@ -81,6 +81,11 @@ def without_password(url: str) -> str:
     return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", url)
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """Return a number of things; `several` where their plural is not `one` with an s."""
+    return f"{number:,} {one if number == 1 else several or one + 's'}"
+
+
 def some(names: list[str]) -> str:
     """Return the first few names."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from rlvit.contracts import Diagnosis
-from rlvit.doctor.patient import Patient, some
+from rlvit.doctor.patient import Patient, counted, some
 from rlvit.home import Home, sqlite_path
 
 # SQLite's write-ahead log needs memory that all its users share: none of these has it.
@@ -148,7 +148,7 @@ def _remove(home: Home) -> str:
     removed = [path for path in _hidden(home) if _abandoned(path)]
     for path in removed:
         path.unlink(missing_ok=True)
-    return f"removed {len(removed)} half written files"
+    return f"removed {counted(len(removed), 'half written file')}"
 
 
 def imports(patient: Patient) -> Iterator[Diagnosis]:
@@ -191,7 +191,7 @@ def locks(patient: Patient) -> Iterator[Diagnosis]:
     if not stray:
         yield Diagnosis("locks", "ok", "no stray locks")
         return
-    text = f"{len(stray)} lock files of runs that are gone (they do no harm)"
+    text = f"{counted(len(stray), 'lock file')} of runs that are gone (no harm in that)"
     yield Diagnosis("locks", "note", text, "rlvit doctor --fix", partial(_unlock, home))
 
 
@@ -217,4 +217,4 @@ def _unlock(home: Home) -> str:
                 removed += 1
         except Timeout:
             continue  # somebody has it after all
-    return f"removed {removed} lock files"
+    return f"removed {counted(removed, 'lock file')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from rlvit.contracts import Diagnosis
-from rlvit.doctor.patient import Ask, Patient, asking, reading, without_password
+from rlvit.doctor.patient import Ask, Patient, asking, counted, reading, without_password
 from rlvit.home import Home, sqlite_path
 
 LARGE_WAL = 64 * 2**20  # bytes
@@ -37,8 +38,7 @@ def look(patient: Patient) -> Iterator[Diagnosis]:
     except Exception as problem:
         if not type(problem).__module__.startswith("sqlalchemy"):
             raise
-        reason = str(getattr(problem, "orig", None) or problem).partition("\n")[0]
-        yield _broken(home, f"does not answer: {reason}", "start its server, or see --registry")
+        yield _no_answer(home, str(getattr(problem, "orig", None) or problem))
         return
     if path is not None:
         yield from _file(home, path)
@@ -73,6 +73,24 @@ def _broken(home: Home, reason: str, advice: str = "") -> Diagnosis:
     return Diagnosis("registry", "problem", f"{shown(home)} {reason}", advice or usual)
 
 
+def _no_answer(home: Home, problem: str) -> Diagnosis:
+    """Say why a server does not let the registry be read; it may give a reason for each address."""
+    reason = problem.strip().partition("\n")[0]
+    if re.search(r'password|authentication failed|role ".*" does not exist', problem):
+        advice = "name the right user and password in the URL, or in ~/.pgpass"
+        return _broken(home, f"does not let you in: {reason}", advice)
+    if re.search(r'database ".*" does not exist', problem):
+        return _broken(home, f"is not there: {reason}", "make it with createdb, or see --registry")
+    return _broken(home, f"does not answer: {reason}", "start its server, or see --registry")
+
+
+def _tables(ask: Ask) -> set[str]:
+    """Return the tables of a database on a server."""
+    theirs = "('pg_catalog', 'information_schema')"
+    query = f"SELECT table_name FROM information_schema.tables WHERE table_schema NOT IN {theirs}"
+    return {str(row[0]) for row in ask(query)}
+
+
 def _revision(ask: Ask) -> str | None:
     """Return the schema's revision, or None where the database has none of ours."""
     from rlvit.registry.schema import VERSION_TABLE
@@ -89,14 +107,18 @@ def _revision(ask: Ask) -> str | None:
 def _schema(home: Home, ask: Ask) -> Diagnosis:
     """Compare the schema with the one that this rlvit writes."""
     from rlvit.registry import migrations
-    from rlvit.registry.schema import REVISION
+    from rlvit.registry.schema import REVISION, VERSION_TABLE
 
+    if sqlite_path(home.registry_url) is None and VERSION_TABLE not in (tables := _tables(ask)):
+        empty = "has no registry yet beside its other tables" if tables else "is empty"
+        text = f"{shown(home)} {empty}; the first run makes the registry's tables"
+        return Diagnosis("registry", "note", text)
     found = _revision(ask)
     if found is None:
         return _broken(home, "is another program's database", "see --registry")
     if found == REVISION:
         (runs,) = ask("SELECT count(*) FROM run")[0]
-        return Diagnosis("registry", "ok", f"{shown(home)}, schema {found}, {runs:,} runs")
+        return Diagnosis("registry", "ok", f"{shown(home)}, schema {found}, {counted(runs, 'run')}")
     folders = [Path(folder) / "versions" for folder in migrations.__path__]
     known = {file.name.partition("_")[0] for folder in folders for file in folder.glob("*.py")}
     if found not in known:

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from rlvit.contracts import Diagnosis
-from rlvit.doctor.patient import Patient, asking, some, unpacked
+from rlvit.doctor.patient import Patient, asking, counted, some, unpacked
 from rlvit.doctor.registry import is_current
 from rlvit.home import Home
 
@@ -30,21 +30,21 @@ def look(patient: Patient) -> Iterator[Diagnosis]:
     wrong = []
     gone = sorted(known.keys() - folders.keys())
     if gone:
-        text = f"the folders of {len(gone)} runs are gone: {some(gone)}"
+        text = f"gone: {counted(len(gone), 'run folder')}, {some(gone)}"
         advice = f"copy them back to {home.runs}, or: rlvit runs delete {gone[0]}"
         wrong.append(Diagnosis("runs", "problem", text, advice))
     strangers = sorted(folders.keys() - known.keys())
     if strangers and current:
-        text = f"{len(strangers)} run folders are not in the registry: {some(strangers)}"
+        text = f"not in the registry: {counted(len(strangers), 'run folder')}, {some(strangers)}"
         wrong.append(Diagnosis("runs", "problem", text, "rlvit registry rebuild"))
     damaged, left = _damaged(home, folders)
     wrong += _about_damaged(home, damaged, known, current)
     yield from wrong
     if left:
-        text = f"{left:,} of {len(folders):,} run folders were not looked into"
+        text = f"not looked into: {left:,} of {counted(len(folders), 'run folder')}"
         yield Diagnosis("runs", "note", text, "rlvit registry check")
     if not wrong:
-        yield Diagnosis("runs", "ok", f"{len(folders):,} run folders, each with its run.json")
+        yield Diagnosis("runs", "ok", f"{counted(len(folders), 'run folder')} looked into")
 
 
 def _known(home: Home) -> dict[str, str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from rlvit.contracts import Diagnosis
-from rlvit.doctor.patient import Patient, asking, reading, some, unpacked
+from rlvit.doctor.patient import Patient, asking, counted, reading, some, unpacked
 from rlvit.doctor.registry import is_current
 from rlvit.home import Home
 
@@ -24,22 +24,39 @@ def look(patient: Patient) -> Iterator[Diagnosis]:
         studies = {str(name): str(where) for name, where in ask("SELECT name, storage FROM study")}
     if not studies:
         return
-    wrong = [*_waiting(home), *_storage(home, studies)]
+    imported = _imported(home)
+    made = {name: where for name, where in studies.items() if name not in imported}
+    wrong = [*_waiting(home, made), *_storage(home, made)]
     yield from wrong
-    if not wrong:
-        yield Diagnosis("studies", "ok", f"{len(studies)} studies")
+    if imported:
+        text = f"{some(sorted(imported))} came by import: read here, it goes on where it was made"
+        yield Diagnosis("studies", "note", text)
+    elif not wrong:
+        yield Diagnosis("studies", "ok", counted(len(studies), "study", "studies"))
 
 
-def _waiting(home: Home) -> Iterator[Diagnosis]:
-    """Look for trials whose worker is gone."""
+def _imported(home: Home) -> set[str]:
+    """Return the studies whose runs were made in another home."""
+    from rlvit.runs.bundle.imported import came_by_import
+
+    tried: dict[str, list[str]] = {}
+    with asking(home.registry_url) as ask:
+        for study, run in ask("SELECT study, run_id FROM trial_run"):
+            tried.setdefault(str(study), []).append(str(run))
+    return {study for study, runs in tried.items() if came_by_import(home.runs, runs)}
+
+
+def _waiting(home: Home, studies: Collection[str]) -> Iterator[Diagnosis]:
+    """Look for trials of these studies whose worker is gone."""
     from rlvit.runs.provenance import is_alive
 
     with asking(home.registry_url) as ask:
         rows = ask("SELECT study, state, process, heartbeat_at FROM trial WHERE state = 'running'")
     now = time.time()
     left = [str(row[0]) for row in rows if not is_alive(unpacked(row[2]), row[3], now)]
-    for study in dict.fromkeys(left):
-        text = f"nobody works on {left.count(study)} trials of {study} that were begun"
+    for study in dict.fromkeys(name for name in left if name in studies):
+        trials = counted(left.count(study), "begun trial")
+        text = f"nobody works on {trials} of {study}"
         yield Diagnosis("studies", "note", text, f"rlvit tune resume {study}")
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import JSON, Engine, inspect
 from sqlalchemy.exc import DBAPIError
 
-from rlvit.errors import UnknownName, UsageProblem
-from rlvit.registry.database import open_to_read
+from rlvit.errors import RlvitError, UnknownName, UsageProblem
+from rlvit.registry.database import DAMAGE, damaged, open_to_read
 from rlvit.registry.schema import Base
 
 BEGINNINGS = ("SELECT", "WITH", "VALUES")
@@ -55,8 +55,8 @@ def ask(url: str, statement: str, seconds: float) -> Iterator[Answer]:
         seconds: after which it is given up.
 
     Raises:
-        UsageProblem: it is no SELECT, not one statement, wrong, or takes too long.
-        RlvitError: the registry cannot be read.
+        UsageProblem: it is no SELECT, not one statement, or wrong.
+        RlvitError: it takes too long, or the registry cannot be read.
         KeyboardInterrupt: the user stopped it.
     """
     _refuse_other_than_select(statement)
@@ -153,12 +153,14 @@ def _ask_postgresql(engine: Engine, statement: str, seconds: float) -> Iterator[
         yield Answer(list(found.keys()), (tuple(row) for row in found))
 
 
-def _explained(engine: Engine, statement: str, problem: Exception) -> UsageProblem:
+def _explained(engine: Engine, statement: str, problem: Exception) -> RlvitError:
     """Return what is wrong with a statement in one line, with the nearest name."""
     cause: Any = getattr(problem, "orig", None) or problem
     if type(cause).__name__ == "QueryCanceled":
         return _too_long(None)
     text = str(cause).partition("\n")[0].rstrip(".")
+    if any(word in text for word in DAMAGE):
+        return RlvitError(damaged("the registry", text))
     for what, pattern in UNKNOWN:
         if found := re.search(pattern, text):
             wanted = next(name for name in found.groups() if name)
@@ -178,6 +180,6 @@ def _candidates(engine: Engine, what: str, wanted: str, statement: str) -> list[
     return list(dict.fromkeys(f"{prefix}{c}" for name in used or known for c in known[name]))
 
 
-def _too_long(seconds: float | None) -> UsageProblem:
+def _too_long(seconds: float | None) -> RlvitError:
     after = "" if seconds is None else f" {seconds:g} s"
-    return UsageProblem(f"the statement was given up after{after or ' its time'}; see --timeout.")
+    return RlvitError(f"the statement was given up after{after or ' its time'}; see --timeout.")

@@ -24,6 +24,8 @@ from rlvit.registry.schema import REVISION, VERSION_TABLE
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+DAMAGE = ("not a database", "malformed")  # in what SQLite says of a damaged file
+NOT_WRITABLE = "cannot be written: copy the home first, or use another with --home."
 BUSY_SECONDS = 60  # how long a writer waits for another before it gives up
 
 
@@ -89,6 +91,30 @@ def open_to_read(url: str, *, any_schema: bool = False) -> Engine:
     return engine
 
 
+def can_write(url: str) -> bool:
+    """Say whether a registry may be written here: an SQLite file needs its folder for that."""
+    path = sqlite_path(url)
+    return path is None or all(os.access(one, os.W_OK) for one in (path, path.parent))
+
+
+def damaged(name: str, reason: str) -> str:
+    """Return one line for a file that is broken, with what helps."""
+    return (
+        f"{name} is damaged ({reason}): `rlvit doctor` looks for more, `rlvit registry rebuild` "
+        "makes it again from the runs' folders."
+    )
+
+
+def in_plain_words(problem: DatabaseError, shown: str = "") -> str:
+    """Return one line for what a database says, with what helps; `shown` names the registry."""
+    reason, name = str(problem.orig).partition("\n")[0], f"the registry {shown}".rstrip()
+    if any(word in reason for word in DAMAGE):
+        return damaged(name, reason)
+    if "readonly database" in reason:
+        return f"{name} {NOT_WRITABLE}"
+    return f"{name} cannot be used: {reason}."
+
+
 def schema_of(engine: Engine) -> str:
     """Return the schema of a registry that `open_to_read` opened."""
     return str(_revision(engine))
@@ -115,10 +141,13 @@ def _explained(engine: Engine) -> Iterator[None]:
     except OSError as error:
         raise RlvitError(f"the registry {engine.url} cannot be made: {error}") from None
     except DatabaseError as error:
-        reason = str(error.orig).partition("\n")[0]
-        raise RlvitError(
-            f"the registry {engine.url} cannot be used: {reason}. Nothing was changed."
-        ) from None
+        shown = engine.url.render_as_string(hide_password=True)
+        if engine.url.get_backend_name() == "sqlite" and engine.url.database:
+            shown = engine.url.database
+            refused = any(word in str(error.orig) for word in ("unable to open", "readonly"))
+            if refused and Path(shown).is_file() and not can_write(sqlite_url(Path(shown))):
+                raise UsageProblem(f"the registry {shown} {NOT_WRITABLE}") from None
+        raise RlvitError(f"{in_plain_words(error, shown)} Nothing was changed.") from None
 
 
 def _newer(shown: str, found: str) -> RlvitError:
@@ -176,7 +205,7 @@ def _reading_engine(url: str) -> Engine:
     if path is None:
         return _engine(url).execution_options(postgresql_readonly=True)
     # Without write access beside it, WAL would fail to make its index; then nobody writes either.
-    fixed = not os.access(path.parent, os.W_OK) and not Path(f"{path}-wal").exists()
+    fixed = not os.access(path.parent, os.W_OK) and not _log(path)
     name = f"file:{sqlite_url(path).removeprefix('sqlite:///')}?mode=ro{'&immutable=1' * fixed}"
 
     def connect() -> sqlite3.Connection:
@@ -185,6 +214,12 @@ def _reading_engine(url: str) -> Engine:
         return connection
 
     return create_engine(parsed.set(database=str(path)), creator=connect, poolclass=NullPool)
+
+
+def _log(path: Path) -> bool:
+    """Say whether there is something in a write-ahead log that the file itself does not have."""
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _configure_sqlite(connection: Any, _: object) -> None:

@@ -274,7 +274,9 @@ def artifacts(engine: Engine, run_id: str) -> list[ArtifactRecord]:
 def baselines(engine: Engine) -> list[BaselineRecord]:
     """Return the imported scores by name, task, protocol, metric and run."""
     row = schema.Baseline
-    query = select(row).order_by(row.name, row.task, row.protocol, row.metric, row.run_index)
+    query = select(row).order_by(
+        row.name, row.task, row.protocol, row.metric, row.run_index, row.id
+    )
     return [_copy(one, BaselineRecord) for one in _all(engine, query)]
 
 

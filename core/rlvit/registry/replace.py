@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from rlvit.errors import RlvitError
 from rlvit.home import sqlite_url
 from rlvit.registry import schema
+from rlvit.registry.contents import ROWS
 from rlvit.registry.database import BUSY_SECONDS, open_to_read, schema_of
 
 FRESH, KEPT = "rebuilding", "before-rebuild"  # what is added to a registry's name
@@ -107,6 +108,12 @@ def _baselines(connection: Connection) -> tuple[list[dict[str, Any]], list[dict[
     return [dict(row._mapping) for row in rows], [dict(row._mapping) for row in known]
 
 
+def run_ids(engine: Engine) -> set[str]:
+    """Return the ids of all runs of a registry."""
+    with engine.connect() as connection:
+        return set(connection.scalars(select(schema.Run.id)))
+
+
 def count_rows(engine: Engine) -> dict[str, int]:
     """Return how many runs, points and so on a registry has."""
     with engine.connect() as connection:
@@ -114,6 +121,47 @@ def count_rows(engine: Engine) -> dict[str, int]:
             name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
             for name, table in COUNTED.items()
         }
+
+
+def lost_rows(old: Path, fresh: Path) -> dict[str, dict[str, int]]:
+    """Return how many points, results and episodes of an old registry a new one has not, by run.
+
+    Rows of another value count, too. Runs that the new one lacks are left out, and so are points
+    that are missing of a run that went on since: of a longer run fewer of them are kept.
+
+    Args:
+        old: a registry with the schema of this code.
+        fresh: the new one.
+
+    Raises:
+        RlvitError: they cannot be compared.
+    """
+    found: dict[str, dict[str, int]] = {}
+    try:
+        with closing(sqlite3.connect(old)) as connection:
+            connection.execute("ATTACH DATABASE ? AS fresh", (str(fresh),))
+            for name, (table, keys, values) in ROWS.items():
+                for run_id, number in connection.execute(_lost(name, table, keys, values)):
+                    found.setdefault(run_id, {})[name] = number
+    except sqlite3.Error as problem:
+        raise RlvitError(
+            f"the registries {old} and {fresh} cannot be compared: {problem}."
+        ) from None
+    return found
+
+
+def _lost(name: str, table: Any, keys: Sequence[str], values: Sequence[str]) -> str:
+    """Return the statement that counts the rows of a table that are lost or changed, by run."""
+    same = " AND ".join(f'f."{key}" = o."{key}"' for key in ("run_id", *keys))
+    other = " OR ".join(f'f."{value}" IS NOT o."{value}"' for value in values)
+    went_on = "r.state <> p.state OR r.attempt <> p.attempt"
+    gone = "f.run_id IS NULL" + (f" AND NOT ({went_on})" if name == "points" else "")
+    return (
+        f'SELECT o.run_id, count(*) FROM main."{table.__tablename__}" o '
+        "JOIN fresh.run r ON r.id = o.run_id JOIN main.run p ON p.id = o.run_id "
+        f'LEFT JOIN fresh."{table.__tablename__}" f ON {same} '
+        f"WHERE ({gone}) OR (f.run_id IS NOT NULL AND ({other})) GROUP BY o.run_id"
+    )
 
 
 class Replacement:

@@ -99,18 +99,19 @@ class RestoreStore(Store):
                 if found:
                     session.execute(insert(table), found)
 
-    def add_all_baselines(self, rows: Sequence[Values], metrics: Sequence[MetricDef]) -> None:
-        """Add imported scores as they were, where there are none.
+    def add_new_baselines(self, rows: Sequence[Values], metrics: Sequence[MetricDef]) -> int:
+        """Add imported scores as they were, and return how many; names that are there stay.
 
         Raises:
-            RlvitError: there are some, or the database cannot hold them. Nothing is changed.
+            RlvitError: the database cannot hold them. Nothing is changed.
         """
         with self._transaction() as session, _explained():
-            if session.scalar(select(schema.Baseline.id).limit(1)) is not None:
-                raise RlvitError("the registry has imported scores already.")
+            known = set(session.scalars(select(schema.Baseline.name).distinct()))
+            new = [dict(row) for row in rows if row["name"] not in known]
             self._declare(session, metrics)
-            if rows:
-                session.execute(insert(schema.Baseline), [dict(row) for row in rows])
+            if new:
+                session.execute(insert(schema.Baseline), new)
+        return len(new)
 
     def _insert_run(self, session: Session, rows: RunRows) -> None:
         run_id = rows.run["id"]

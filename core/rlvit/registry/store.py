@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from rlvit.contracts import Artifact
 from rlvit.errors import RlvitError, UnknownName, UsageProblem
 from rlvit.registry import schema
-from rlvit.registry.database import open_database, writing
+from rlvit.registry.database import can_write, open_database, open_to_read, writing
 from rlvit.specs import MetricDef
 
 MOVES: Mapping[str | None, frozenset[str]] = {
@@ -75,8 +75,10 @@ def finite(value: float | None) -> float | None:
 class Store:
     """Writes to one registry. Each method is one transaction."""
 
-    def __init__(self, url: str) -> None:
-        self.engine: Engine = open_database(url)
+    def __init__(self, url: str, *, to_read: bool = False) -> None:
+        """Open a registry; `to_read` opens one that cannot be written too, as it is."""
+        self.read_only = to_read and not can_write(url)
+        self.engine: Engine = open_to_read(url) if self.read_only else open_database(url)
         self._transaction = sessionmaker(writing(self.engine)).begin
 
     def close(self) -> None:

@@ -5,14 +5,17 @@ They are in `runs/studies/<name>.json` and `runs/baselines.json`.
 
 from __future__ import annotations
 
+import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from rlvit.errors import RlvitError
 from rlvit.home import Home
 from rlvit.registry import queries, schema, snapshot, studies
 from rlvit.registry.records import StudyRecord, TrialRecord
@@ -25,37 +28,136 @@ from rlvit.specs import MetricDef
 STUDIES, BASELINES = "studies", "baselines.json"  # in `runs`
 FORMAT = 1
 BASELINE = tuple(c.name for c in schema.Baseline.__table__.columns if c.name != "id")
+SCORE = tuple(name for name in BASELINE if name != "added_at")  # the same, imported once more
 
 
 def mirror_study(store: Store, home: Home, name: str) -> None:
-    """Write what the registry knows of a study to `runs/studies/<name>.json`."""
+    """Write what the registry knows of a study to `runs/studies/<name>.json`.
+
+    A file with trials that the registry lacks, as after an old registry was put back, is put aside.
+    """
     folder = home.runs / STUDIES
     folder.mkdir(parents=True, exist_ok=True)
     home.locks.mkdir(parents=True, exist_ok=True)
     with FileLock(home.locks / f"study-{name}-mirror.lock"):  # an older state must not win
         record = studies.find_study(store.engine, name)
         trials = [asdict(trial) for trial in studies.list_trials(store.engine, name)]
-        write_json(folder / f"{name}.json", {"format": FORMAT, **asdict(record), "of": trials})
+        file = folder / f"{name}.json"
+        if trials_lacking(file, record, trials):
+            put_aside(file)
+        write_json(file, {"format": FORMAT, **asdict(record), "of": trials})
 
 
-def mirror_baselines(store: Store, home: Home) -> None:
-    """Write all imported scores to `runs/baselines.json`, with what their metrics mean."""
+def mirror_baselines(store: Store, home: Home, removed: str = "") -> None:
+    """Write all imported scores to `runs/baselines.json`, with what their metrics mean.
+
+    A file with scores that the registry lacks is put aside, but for those of the name `removed`.
+    """
     home.locks.mkdir(parents=True, exist_ok=True)
     with FileLock(home.locks / "baselines-mirror.lock"):
         rows = [asdict(record) for record in queries.baselines(store.engine)]
         known = queries.metrics(store.engine)
         metrics = [asdict(known[name]) for name in sorted({row["metric"] for row in rows})]
-        write_json(home.runs / BASELINES, baselines_document(rows, metrics))
+        file = home.runs / BASELINES
+        lacking = scores_lacking(file, rows)
+        if lacking is None or any(row["name"] != removed for row in lacking):
+            put_aside(file)
+        write_json(file, baselines_document(rows, metrics))
 
 
-def baselines_document(rows: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the content of `runs/baselines.json`."""
+def refuse_unknown_baselines(store: Store, home: Home) -> None:
+    """Refuse to change imported scores while the home has some that its registry lacks.
+
+    Of a registry that is shared, another member may have removed them: nothing is refused there.
+
+    Raises:
+        RlvitError: the registry is a new or an old one, or the file cannot be read.
+    """
+    if store.engine.dialect.name != "sqlite":
+        return
+    file = home.runs / BASELINES
+    lacking = scores_lacking(file, [asdict(one) for one in queries.baselines(store.engine)])
+    if lacking is None:
+        raise RlvitError(
+            f"{file} is damaged: bring it back from a copy, or have it written from the registry "
+            "by `rlvit registry check --fix`. Nothing was changed."
+        )
+    if lacking:
+        raise RlvitError(
+            f"the registry lacks {len(lacking):,} imported scores of {file}: "
+            "`rlvit registry rebuild` adds them; do that first. Nothing was changed."
+        )
+
+
+def refuse_unknown_study(home: Home, name: str) -> None:
+    """Refuse to make a study of which the home has a file already; raises RlvitError."""
+    file = home.runs / STUDIES / f"{name}.json"
+    if file.exists():
+        raise RlvitError(
+            f"the registry lacks the study {name}, whose file is {file}: "
+            "`rlvit registry rebuild` adds it; do that first. Nothing was changed."
+        )
+
+
+def scores_lacking(file: Path, known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | None:
+    """Return the scores of a file that are not among those of a registry; None: it is damaged."""
+    if not file.exists():
+        return []
+    try:
+        return unknown_scores(json.loads(file.read_bytes())["baselines"], known)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def unknown_scores(
+    rows: Sequence[dict[str, Any]], known: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the imported scores that are not among those that are known."""
+    there = {_line(row, SCORE) for row in known}
+    return [row for row in rows if _line(row, SCORE) not in there]
+
+
+def trials_lacking(file: Path, study: StudyRecord, trials: Sequence[Mapping[str, Any]]) -> int:
+    """Return how many trials a study's file has and the registry lacks; 0 if it is damaged.
+
+    All of them are lacking where the file is of another making of the study.
+    """
+    try:
+        whole = json.loads(file.read_bytes())
+        there = {trial["number"] for trial in whole["of"]}
+        same = whole["created_at"] == study.created_at
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+    return len(there - {trial["number"] for trial in trials}) if same else len(there)
+
+
+def put_aside(file: Path) -> Path:
+    """Rename a file that is to be written again, for it may be of use; return where it is."""
+    aside = file.with_name(f"{file.name}.damaged-{time.time_ns()}")
+    os.replace(file, aside)
+    return aside
+
+
+def baselines_document(
+    rows: Sequence[Mapping[str, Any]], metrics: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the content of `runs/baselines.json`, in an order that the scores alone decide."""
     return {
         "format": FORMAT,
         "written_at": time.time(),
         "metrics": metrics,
-        "baselines": rows,
+        "baselines": in_order(rows),
     }
+
+
+def in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return imported scores in an order that their values alone decide."""
+    return sorted(rows, key=lambda row: (row["name"], row["task"], _line(row, BASELINE)))
+
+
+def _line(row: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Return some values of a row, to compare and to sort by."""
+    return json.dumps([row[name] for name in names])
 
 
 def restore_study(store: Store, path: Path) -> bool:
@@ -94,7 +196,7 @@ def _trial(read: Reader, study: str, given: Mapping[str, Any]) -> TrialRecord:
 
 
 def restore_baselines(store: Store, path: Path) -> int:
-    """Write the imported scores of a file into a registry that has none; return how many.
+    """Write the scores of a file whose names a registry lacks into it; return how many.
 
     Raises:
         RlvitError: the file is damaged. Nothing is changed.
@@ -104,8 +206,7 @@ def restore_baselines(store: Store, path: Path) -> int:
     rows = [read.columns(schema.Baseline, row, BASELINE) for row in read.dicts(whole, "baselines")]
     found = read.dicts(whole, "metrics")
     metrics = [MetricDef(**read.columns(schema.Metric, m, snapshot.METRIC)) for m in found]
-    RestoreStore(store).add_all_baselines(rows, metrics)
-    return len(rows)
+    return RestoreStore(store).add_new_baselines(rows, metrics)
 
 
 def _known_format(read: Reader) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,8 @@ from typing import Any
 from rlvit.catalog import Catalog
 from rlvit.errors import RlvitError, UsageProblem
 from rlvit.home import Home, sqlite_path, sqlite_url
-from rlvit.registry import snapshot
-from rlvit.registry.database import shown_url
-from rlvit.registry.replace import Active, Old, count_rows, replacing
+from rlvit.registry import queries, snapshot, studies
+from rlvit.registry.replace import Active, Old, count_rows, lost_rows, replacing, run_ids
 from rlvit.registry.restore import RestoreStore
 from rlvit.registry.store import Store
 from rlvit.runs import provenance
@@ -25,10 +24,13 @@ from rlvit.runs.mirrors import (
     BASELINES,
     STUDIES,
     baselines_document,
+    put_aside,
     restore_baselines,
     restore_study,
+    scores_lacking,
+    unknown_scores,
 )
-from rlvit.runs.record import FILE, Recorded, read_record
+from rlvit.runs.record import FILE, Reader, Recorded, read_record
 from rlvit.runs.restore import Bookkeeping, bookkeeping_of, restore
 from rlvit.specs import MetricDef
 
@@ -44,18 +46,33 @@ class Rebuilt:
     counts: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)  # what could not be rebuilt, and why
     notes: list[str] = field(default_factory=list)  # what else was found
+    losses: list[str] = field(default_factory=list)  # what the old registry alone has
+    replaced: bool = True  # False: the old registry is as it was, for there are losses
+    added: int | None = None  # runs added to a registry of several homes; None: it was made anew
     kept: Path | None = None  # the old registry
     seconds: float = 0.0
 
 
-def rebuild(catalog: Catalog, home: Home) -> Rebuilt:
+def rebuild(
+    catalog: Catalog,
+    home: Home,
+    *,
+    drop_missing: bool = False,
+    agree: Callable[[Rebuilt], None] = lambda rebuilt: None,
+) -> Rebuilt:
     """Make the registry of a home anew.
 
-    An SQLite registry is replaced once the new one is whole; in PostgreSQL only an empty one is
-    filled.
+    An SQLite registry is replaced once the new one is whole, and if it has all that the old one
+    had. To one in PostgreSQL the runs are added that it lacks; nothing is taken from it.
+
+    Args:
+        catalog: of the installed plugins.
+        home: with the folders.
+        drop_missing: leave out what only the old registry has.
+        agree: is told what will be left out, before that; raises to stop it.
 
     Raises:
-        UsageProblem: there is nothing to make it from, or a PostgreSQL registry is not empty.
+        UsageProblem: there is nothing to make it from.
         RlvitError: runs are under way, or it cannot be written. The old registry is as it was.
     """
     if not home.runs.is_dir():
@@ -64,21 +81,30 @@ def rebuild(catalog: Catalog, home: Home) -> Rebuilt:
     if path is None:
         rebuilt = _Rebuilding(catalog, home).of_server()
     else:
-        rebuilt = _of_file(catalog, home, path)
+        rebuilt = _of_file(catalog, home, path, agree if drop_missing else None)
     rebuilt.seconds = time.monotonic() - begun
     return rebuilt
 
 
-def _of_file(catalog: Catalog, home: Home, path: Path) -> Rebuilt:
+def _of_file(
+    catalog: Catalog, home: Home, path: Path, agree: Callable[[Rebuilt], None] | None
+) -> Rebuilt:
     with replacing(path) as place:
         work = _Rebuilding(catalog, home)
         work.begin(place.old)
         store = Store(sqlite_url(place.fresh))
         try:
             work.fill(store)
+            work.compare(place.old, store)
         finally:
             store.close()
-        work.compare(place.old)
+        if place.old.current and not place.old.problem:
+            work.name_lost_rows(lost_rows(place.path, place.fresh))
+        if work.rebuilt.losses and agree is None:
+            work.rebuilt.replaced = False
+            return work.rebuilt
+        if work.rebuilt.losses and agree is not None:
+            agree(work.rebuilt)
         work.rebuilt.kept = place.put(work.refuse_if_changed)
         return work.rebuilt
 
@@ -94,19 +120,14 @@ class _Rebuilding:
         self._old = Old()
 
     def of_server(self) -> Rebuilt:
-        """Fill an empty registry of a database server."""
+        """Fill a registry of a database server, or add to it what it lacks."""
         store = Store(self.home.registry_url)
         try:
-            there = {name: count for name, count in count_rows(store.engine).items() if count}
-            if there:
-                listed = ", ".join(f"{count:,} {name}" for name, count in there.items())
-                raise UsageProblem(
-                    f"the registry {shown_url(self.home.registry_url)} is not empty ({listed}). "
-                    "In PostgreSQL only an empty one is filled: give --registry another database "
-                    "or schema."
-                )
             self.begin(Old())
-            self.fill(store)
+            if any(count_rows(store.engine).values()):
+                self.add(store)
+            else:
+                self.fill(store)
         finally:
             store.close()
         return self.rebuilt
@@ -114,14 +135,44 @@ class _Rebuilding:
     def begin(self, old: Old) -> None:
         """Look at what there is; raises RlvitError while runs are under way."""
         self._old = old
-        file = self.home.runs / BASELINES
-        if old.baselines and not file.exists():
-            write_json(file, baselines_document(list(old.baselines), list(old.metrics)))
-            self.rebuilt.notes.append(
-                f"{file.relative_to(self.home.root)} was not there yet: it was written from the "
-                "old registry"
-            )
+        if old.baselines:
+            self._complete_baselines(old)
         self._stamps = self._stamped()
+
+    def _complete_baselines(self, old: Old) -> None:
+        """Write the imported scores of the old registry to the file, where it lacks their names."""
+        file, metrics = self.home.runs / BASELINES, {one["name"]: one for one in old.metrics}
+        name, rows = file.relative_to(self.home.root), list(old.baselines)
+        if not file.exists():
+            note = f"{name} was not there yet: it was written from the old registry"
+        elif scores_lacking(file, rows) is None:
+            aside = put_aside(file).name
+            note = f"{name} is damaged: it was written from the old registry, and is {aside} now"
+        else:
+            whole = Reader(file).object()
+            there = whole["baselines"]
+            names = {row["name"] for row in there}
+            new = [row for row in rows if row["name"] not in names]
+            if not new:
+                return
+            metrics |= {one["name"]: one for one in whole.get("metrics", [])}
+            rows = [*there, *new]
+            note = f"{name} lacked {len(new):,} scores of the old registry, which were added to it"
+        write_json(file, baselines_document(rows, [metrics[key] for key in sorted(metrics)]))
+        self.rebuilt.notes.append(note)
+
+    def add(self, store: Store) -> None:
+        """Write what a registry lacks into it, which others use as well; what it has stays."""
+        runs = self._records()
+        self._refuse_if_active(runs)
+        there = run_ids(store.engine)
+        new = [name for name in runs if name not in there]
+        for name in new:
+            self._restore(store, name)
+        self._add_other(store, {study.name for study in studies.list_studies(store.engine)})
+        self.rebuilt.added = len(run_ids(store.engine).intersection(new))
+        if known := len(runs) - len(new):
+            self.rebuilt.notes.append(f"{known:,} runs were there already and stay as they are")
 
     def fill(self, store: Store) -> None:
         """Write all that the folders hold into an empty registry."""
@@ -133,8 +184,13 @@ class _Rebuilding:
         for name in runs:
             self._restore(store, name)
         writer.drop_unused_artifacts()  # of runs that could not be restored
+        self._add_other(store, set())
+
+    def _add_other(self, store: Store, known: Collection[str]) -> None:
+        """Write the studies that are not known, and imported scores."""
         for path in sorted((self.home.runs / STUDIES).glob("*.json")):
-            self._try(partial(restore_study, store, path))
+            if path.stem not in known:
+                self._try(partial(restore_study, store, path))
         if (self.home.runs / BASELINES).exists():
             self._try(partial(restore_baselines, store, self.home.runs / BASELINES))
         self.rebuilt.counts = count_rows(store.engine)
@@ -200,8 +256,6 @@ class _Rebuilding:
             self.rebuilt.problems.append(f"{folder}: it has {listed}, but no {FILE}")
         elif any((folder / part).exists() for part in PARTS):
             self.rebuilt.notes.append(f"{folder}: a run that never began, left alone")
-        else:
-            self.rebuilt.notes.append(f"{folder}: no run's folder, left alone")
 
     def _refuse_if_active(self, runs: dict[str, Recorded]) -> None:
         """Raise RlvitError while a process works on a run of this home."""
@@ -237,21 +291,30 @@ class _Rebuilding:
         beat = max([run["heartbeat_at"] or 0.0, *written])
         return Active(f"run {run['id']}", run["state"], run["process"], beat, run["created_at"])
 
-    def compare(self, old: Old) -> None:
-        """Name what only the old registry knows."""
+    def compare(self, old: Old, store: Store) -> None:
+        """Name what only the old registry has."""
         if old.problem:
             self.rebuilt.notes.append(f"the old registry: {old.problem}")
             return
-        there = {path.name for path in self.home.runs.iterdir()}
-        for run_id in sorted(old.runs - there):
-            self.rebuilt.problems.append(
-                f"run {run_id} has no folder: only the old registry knows it"
-            )
-        files = {path.stem for path in (self.home.runs / STUDIES).glob("*.json")}
-        for name in sorted(old.studies - files):
-            self.rebuilt.problems.append(
-                f"study {name} has no file in {self.home.runs / STUDIES}: only the old registry "
-                "knows it"
+        lose = self.rebuilt.losses.append
+        for run_id in sorted(old.runs - run_ids(store.engine)):
+            there = (self.home.runs / run_id).exists()
+            why = "its folder is damaged" if there else "it has no folder"
+            lose(f"run {run_id}: {why}, and only the old registry has it")
+        for name in sorted(old.studies - {one.name for one in studies.list_studies(store.engine)}):
+            file = self.home.runs / STUDIES / f"{name}.json"
+            why = "is damaged" if file.exists() else "is not there"
+            lose(f"study {name}: {file} {why}, and only the old registry has it")
+        known = [asdict(one) for one in queries.baselines(store.engine)]
+        if lost := unknown_scores(list(old.baselines), known):
+            lose(f"{len(lost):,} imported scores: {self.home.runs / BASELINES} has others")
+
+    def name_lost_rows(self, lost: Mapping[str, Mapping[str, int]]) -> None:
+        """Name the runs of which the old registry has more, or other, rows than the folder."""
+        for run_id, numbers in sorted(lost.items()):
+            listed = ", ".join(f"{number:,} {what}" for what, number in numbers.items())
+            self.rebuilt.losses.append(
+                f"run {run_id}: its folder lacks {listed} of the old registry, or has other values"
             )
 
     def refuse_if_changed(self) -> None:

@@ -20,7 +20,7 @@ from rlvit.registry.records import StudyRecord, TrialRecord
 from rlvit.registry.store import Store
 from rlvit.registry.studies import StudyStore
 from rlvit.runs import provenance
-from rlvit.runs.mirrors import mirror_study
+from rlvit.runs.mirrors import mirror_study, refuse_unknown_study
 from rlvit.runs.plan import Plan, Request, make_plan
 from rlvit.specs import DATASET, digest
 from rlvit.tune import objectives, samplers, storage, terms
@@ -111,6 +111,7 @@ def prepare(
             terms.refuse_other(known[0], record)
             go_on(store, record.name, wanted.trials)
         else:
+            refuse_unknown_study(home, record.name)
             store.declare_metrics(catalog.metrics.values())
             _make(catalog, home, store, record, base, wanted.storage, say)
     mirror_study(store, home, record.name)

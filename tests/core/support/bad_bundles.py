@@ -48,7 +48,7 @@ BAD: dict[str, tuple[Forge, str]] = {
         "its end is missing, it was cut off",
     ),
     "one byte short": (rewrite(lambda data: data[:-1]), "its end is missing"),
-    "bytes behind": (rewrite(lambda data: data + b"more"), "its end is missing"),
+    "bytes behind": (rewrite(lambda data: data + b"more"), "4 bytes were added behind its end"),
     "bytes before": (
         rewrite(lambda data: data[:4] + data),
         "bytes were put into it or taken out",

@@ -22,6 +22,16 @@ BAD = [
 ]
 
 
+def test_a_home_with_runs_and_no_store_is_told_of_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "run.json").write_text("{}")
+    assert invoke(["--home", str(tmp_path), "ui"]) == 2
+    assert "`rlvit mlflow sync` makes it of the runs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=lambda value: " ".join(value)[:40])
 def test_a_bad_command_line_is_told_in_one_line(
     arguments: tuple[str, ...],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import sqlite3
@@ -41,11 +40,12 @@ def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def add_run(home: Path, run: str, *, age: float = 100, **more: object) -> None:
+def add_run(home: Path, run: str, *, ago: float = 100, **more: object) -> None:
+    """Add a run that ended so many seconds ago; its file is as young as a copy's."""
     record = home / "runs" / run / "run.json"
     record.parent.mkdir()
-    record.write_text(json.dumps({"id": run, "state": "completed", "archived": False, **more}))
-    os.utime(record, (time.time() - age,) * 2)
+    known = {"id": run, "state": "completed", "archived": False, "ended_at": time.time() - ago}
+    record.write_text(json.dumps({**known, **more}))
 
 
 def told(home: Path) -> list[tuple[str, str, str]]:
@@ -53,17 +53,17 @@ def told(home: Path) -> list[tuple[str, str, str]]:
 
 
 def test_a_store_with_every_run_is_fine(home: Path) -> None:
-    assert told(home) == [("ok", f"{home}/runs/mlflow.db, 1 runs", "")]
+    assert told(home) == [("ok", f"{home}/runs/mlflow.db, 1 run", "")]
 
 
 def test_runs_that_are_missing_are_named(home: Path) -> None:
     add_run(home, "toy-s1-missing")
     add_run(home, "toy-s2-archived", archived=True)
     add_run(home, "toy-s3-running", state="running")
-    add_run(home, "toy-s4-just-ended", age=0)
+    add_run(home, "toy-s4-just-ended", ago=0)
     (home / "runs" / "toy-s5-damaged").mkdir()
     (home / "runs" / "toy-s5-damaged" / "run.json").write_text("{")
-    expected = "1 runs are not in the store: toy-s1-missing"
+    expected = "1 run is not in the store: toy-s1-missing"
     assert told(home) == [("note", expected, "rlvit mlflow sync")]
 
 
@@ -71,7 +71,7 @@ def test_a_store_that_is_gone_is_told_where_runs_have_ended(home: Path, tmp_path
     (home / "runs" / "mlflow.db").unlink()
     ((state, text, advice),) = told(home)
     assert (state, advice) == ("note", "rlvit mlflow sync")
-    assert text.endswith("and 1 runs have ended")
+    assert text.endswith("and 1 run has ended")
     shutil.rmtree(home / "runs" / "toy-s0-shown")
     assert [state for state, _, _ in told(home)] == ["ok"]
     assert [state for state, _, _ in told(tmp_path / "nowhere")] == ["ok"]

@@ -17,8 +17,9 @@ from rlvit.registry.records import RunRecord
 from rlvit.runs import provenance
 from rlvit.runs.audit import files
 from rlvit.runs.audit.findings import GC, REBUILD, Finding
-from rlvit.runs.audit.folders import check_checkpoint, check_record, check_rows
+from rlvit.runs.audit.folders import FOLDER_AHEAD, check_checkpoint, check_record, check_rows
 from rlvit.runs.audit.mirrored import check_mirrors
+from rlvit.runs.bundle.imported import came_by_import
 from rlvit.runs.record import FILE
 
 ABOUT_TO_START = 60.0  # seconds that a run may be created and have no process yet
@@ -75,7 +76,8 @@ class Audit:
         yield from files.check_shared(self.shelves, links, all_known=settled)
         yield from self._leftovers(runs)
         yield from self._studies(runs)
-        yield from check_mirrors(self.engine, self.home)
+        whole = not any(finding.kind == "no-row" for finding in unknown)
+        yield from check_mirrors(self.engine, self.home, whole=whole)
 
     def _database(self) -> Iterator[Finding]:
         name = self.engine.url.database or "registry"
@@ -119,8 +121,10 @@ class Audit:
             text = f"it is called {record.state}, and its process is gone"
             yield Finding("process", record.id, text, "`rlvit runs list` marks it as interrupted")
             return
-        yield from check_record(self.engine, record, folder)
-        yield from check_rows(self.engine, record, folder)
+        of_record = list(check_record(self.engine, record, folder))
+        yield from of_record
+        ahead = any(finding.remedy == FOLDER_AHEAD for finding in of_record)
+        yield from check_rows(self.engine, record, folder, ahead=ahead)
         yield from files.check_artifacts(self.shelves, record, folder, links)
         if not self.quick:
             yield from check_checkpoint(record, folder)
@@ -163,11 +167,26 @@ class Audit:
             yield Finding("leftover", where, "left behind by a process that was stopped", GC)
 
     def _studies(self, runs: Collection[str]) -> Iterator[Finding]:
-        for run_id, (study, number, state) in contents.runs_of_trials(self.engine).items():
-            if state == "completed" and run_id not in runs:
-                text = f"trial {number} is completed, and its run {run_id} is not there"
-                yield Finding("study", study, text, "bring the run's folder back, then rebuild")
-        own = [s.name for s in studies.list_studies(self.engine) if s.storage == OWN_STORAGE]
+        of_trials = contents.runs_of_trials(self.engine)
+        tried: dict[str, list[str]] = {}
+        for run_id, (study, _, _) in of_trials.items():
+            tried.setdefault(study, []).append(run_id)
+        imported = {name for name in tried if came_by_import(self.home.runs, tried[name])}
+        missing: dict[str, int] = {}  # runs of completed trials that no bundle brought, by study
+        for run_id, (study, number, state) in of_trials.items():
+            if state != "completed" or run_id in runs:
+                continue
+            if study in imported:
+                missing[study] = missing.get(study, 0) + 1
+                continue
+            text = f"trial {number} is completed, and its run {run_id} is not there"
+            yield Finding("study", study, text, "bring the run's folder back, then rebuild")
+        for study, number in missing.items():
+            text = f"it was imported without {number:,} of the runs of its completed trials"
+            remedy = f"`rlvit export --study {study}` where it was made, and import that"
+            yield Finding("imported", study, text, remedy)
+        every = studies.list_studies(self.engine)
+        own = [s.name for s in every if s.storage == OWN_STORAGE and s.name not in imported]
         if own:
             yield from self._storage(own)
 

@@ -19,11 +19,12 @@ KINDS = {
     "checkpoint": "a checkpoint of an unfinished run cannot be read",
     "process": "a run is called running, and its process is gone",
     "study": "a study lacks a run or its file",
+    "imported": "a study came by import: it is read here, and goes on in the home that made it",
     "mirror": "what is kept on disk of a study or of imported scores is not what the registry has",
     "unused": "a shared artifact that no run made or used",
     "leftover": "what a killed process left behind, or is needed no more",
 }
-HARMLESS = ("unused", "leftover")  # they cost space and nothing else
+HARMLESS = ("imported", "unused", "leftover")  # worth knowing: nothing is lost
 
 
 @dataclass(frozen=True)
@@ -40,5 +41,10 @@ class Finding:
         """Whether something is lost, damaged or contradicts itself."""
         return self.kind not in HARMLESS
 
+    def shown(self, program: str = "rlvit") -> str:
+        """Return it as a line; `program` is how to call rlvit for this home."""
+        remedy = self.remedy.replace("`rlvit ", f"`{program} ")
+        return f"{self.kind:<10} {self.subject}: {self.text}; {remedy}"
+
     def __str__(self) -> str:
-        return f"{self.kind:<10} {self.subject}: {self.text}; {self.remedy}"
+        return self.shown()

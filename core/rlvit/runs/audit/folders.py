@@ -24,6 +24,15 @@ COMPARED = (
 WRITE_AGAIN = "`rlvit registry check --fix` writes it again from the registry"
 FETCH_ROWS = "`rlvit registry check --fix` stores what is missing"
 RESTORE = "bring the folder back from a copy"
+FOLDER_AHEAD = f"the folder knows more, as after an old registry was put back: {REBUILD}"
+FOLDER_LACKS = (
+    "the registry has rows that the folder lacks: bring the folder back from a copy, and do not "
+    "rebuild before"
+)
+CONTRADICTION = (
+    "one of the two is wrong, and a rebuild would take the folder's for right: bring the folder "
+    "back from a copy, and do not rebuild before"
+)
 
 
 def check_record(engine: Engine, run: RunRecord, folder: Path) -> Iterator[Finding]:
@@ -50,7 +59,7 @@ def _remedy(differ: Collection[str], pairs: Mapping[str, tuple[Any, Any]]) -> st
     """Say which of the two can be made again from the other without losing anything."""
     there, known = pairs["transitions"]
     if there != known[: len(there)]:
-        return f"the folder knows more, as after an old registry was put back: {REBUILD}"
+        return FOLDER_AHEAD
     lacking = there != known or pairs["artifacts"][0] < pairs["artifacts"][1]
     if lacking and not {"tags", "note", "archived", "fingerprint"} & set(differ):
         return WRITE_AGAIN
@@ -66,8 +75,17 @@ def _difference(name: str, there: Any, known: Any) -> str:
     return f"{name} ({there!r}, {known!r})" if short else name
 
 
-def check_rows(engine: Engine, run: RunRecord, folder: Path) -> Iterator[Finding]:
-    """Yield where the registry's rows are not those that the folder's streams give."""
+def check_rows(
+    engine: Engine, run: RunRecord, folder: Path, *, ahead: bool = False
+) -> Iterator[Finding]:
+    """Yield where the registry's rows are not those that the folder's streams give.
+
+    Args:
+        engine: of the registry.
+        run: that is compared.
+        folder: of the run.
+        ahead: the folder's run.json knows more than the registry.
+    """
     damaged: list[str] = []
     try:
         streams = read_streams(folder, damaged.append)
@@ -81,8 +99,16 @@ def check_rows(engine: Engine, run: RunRecord, folder: Path) -> Iterator[Finding
         expected, superseded = contents.keyed(getattr(streams, what), what)
         text = _compare(what, live, expected, again, superseded)
         if text:
-            lacks_only = live.items() <= expected.items() and not damaged
-            yield Finding("rows", run.id, text, FETCH_ROWS if lacks_only else REBUILD)
+            known, there = {**again, **live}, {**superseded, **expected}
+            if any(there[key] != known[key] for key in known.keys() & there.keys()):
+                remedy = CONTRADICTION
+            elif known.keys() - there.keys() and not (ahead and what == "points"):  # thinned anew
+                remedy = FOLDER_LACKS
+            elif damaged:
+                remedy = RESTORE
+            else:
+                remedy = FETCH_ROWS if live.items() <= expected.items() else REBUILD
+            yield Finding("rows", run.id, text, remedy)
 
 
 def _compare(

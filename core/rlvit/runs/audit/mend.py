@@ -13,7 +13,7 @@ from rlvit.registry.store import Store
 from rlvit.runs.audit.findings import Finding
 from rlvit.runs.audit.folders import FETCH_ROWS, WRITE_AGAIN
 from rlvit.runs.audit.locks import holding
-from rlvit.runs.audit.mirrored import MIRROR_AGAIN
+from rlvit.runs.audit.mirrored import MIRROR_AGAIN, MIRROR_ANEW
 from rlvit.runs.folder import RunFolder
 from rlvit.runs.mirrors import BASELINES, mirror_baselines, mirror_study
 from rlvit.runs.record import FILE
@@ -39,7 +39,8 @@ def mend(store: Store, home: Home, findings: Iterable[Finding]) -> list[str]:
             if held:
                 _mend_run(store, home, run_id, found)
                 done.append(run_id)
-    for name in [one for one, found in of_run.items() if found[0].remedy == MIRROR_AGAIN]:
+    again = (MIRROR_AGAIN, MIRROR_ANEW)
+    for name in [one for one, found in of_run.items() if found[0].remedy in again]:
         _keep(home.runs / name)
         if name == BASELINES:
             mirror_baselines(store, home)

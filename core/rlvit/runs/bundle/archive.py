@@ -21,6 +21,7 @@ CHUNK = 2**20  # bytes read at a time
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError)
 END, END_SIZE = b"PK\x05\x06", 22
 LOCATOR, LOCATOR_SIZE, END64, END64_SIZE = b"PK\x06\x07", 20, b"PK\x06\x06", 56
+LAST = 2**20  # bytes in which an end with something behind it is looked for
 HEADER_SIZE = 30  # of a member, its name apart
 
 
@@ -152,7 +153,7 @@ def _check_ends(file: IO[bytes], limits: Limits) -> None:
     tail = file.read()
     end = tail[-END_SIZE:]
     if len(end) < END_SIZE or end[:4] != END or end[-2:] != b"\0\0":
-        raise Refused("it is not a whole ZIP file: its end is missing, it was cut off")
+        raise Refused(f"it is not a whole ZIP file: {_about_end(file, size)}")
     count, directory, offset = struct.unpack("<HII", end[10:20])
     behind = size - END_SIZE
     if tail[-END_SIZE - LOCATOR_SIZE : -END_SIZE].startswith(LOCATOR):
@@ -166,6 +167,25 @@ def _check_ends(file: IO[bytes], limits: Limits) -> None:
     if offset + directory != behind:
         raise Refused("it is not a whole ZIP file: bytes were put into it or taken out")
     file.seek(0)
+
+
+def _about_end(file: IO[bytes], size: int) -> str:
+    """Say what is wrong with the end of a file: bytes behind it, or it is not there."""
+    start = max(0, size - LAST)
+    file.seek(start)
+    data = file.read(LAST)
+    place = data.rfind(END)
+    while place >= 0:  # it may be that of a ZIP inside, such as a checkpoint
+        directory, offset = struct.unpack("<II", data[place + 12 : place + 20].ljust(8, b"\0"))
+        found = offset + directory
+        locator = data[max(0, place - LOCATOR_SIZE) : place]
+        if locator.startswith(LOCATOR):
+            found = struct.unpack("<Q", locator[8:16])[0] + END64_SIZE + LOCATOR_SIZE
+        behind = size - start - place - END_SIZE
+        if behind > 0 and found == start + place:
+            return f"{behind:,} bytes were added behind its end"
+        place = data.rfind(END, 0, place)
+    return "its end is missing, it was cut off"
 
 
 def _check_members(infos: list[zipfile.ZipInfo], directory: int, limits: Limits) -> None:

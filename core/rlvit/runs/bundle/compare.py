@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -65,11 +66,20 @@ def _difference(name: str, mine: Any, theirs: Any) -> str:
 def _parted(run_id: str, mine: list[Any], theirs: list[Any]) -> str:
     pairs = zip(mine, theirs, strict=False)
     first, second = next(pair for pair in pairs if pair[0] != pair[1])
+    differ = "" if first["at"] != second["at"] else ", with another cause"
     return (
-        f"run {run_id} went on in two ways: here attempt {first['attempt']} is "
-        f"{first['to_state']}, in the bundle attempt {second['attempt']} is {second['to_state']} "
-        "at another moment or with another cause"
+        f"run {run_id} went on in two ways: here {_said(first)}, in the bundle {_said(second)}"
+        f"{differ}; keep both homes"
     )
+
+
+def _said(move: Mapping[str, Any]) -> str:
+    """Say what became of a run, and when."""
+    try:
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(move["at"]))
+    except (ValueError, OverflowError, OSError):  # no time of any calendar
+        at = str(move["at"])
+    return f"attempt {move['attempt']} is {move['to_state']} since {at}"
 
 
 def _compare_results(here: Document, offered: Document) -> None:

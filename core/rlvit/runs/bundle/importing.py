@@ -25,6 +25,7 @@ from rlvit.runs.bundle.compare import relation
 from rlvit.runs.bundle.document import Document, at_home
 from rlvit.runs.bundle.manifest import Manifest
 from rlvit.runs.bundle.names import LIMITS, Limits, Refused, shown
+from rlvit.runs.bundle.place import made_or_as_before, without_interruption
 from rlvit.runs.bundle.staging import (
     ASIDE,
     Staged,
@@ -52,10 +53,18 @@ class Imported:
     completed: list[str] = field(default_factory=list)  # the same, with files that were missing
     same: list[str] = field(default_factory=list)
     earlier: list[str] = field(default_factory=list)  # a later state is here; left as it is
+    annotated: list[str] = field(default_factory=list)  # tags, note, archive mark taken over
+    own_notes: list[str] = field(default_factory=list)  # they differ from the bundle's, and stay
     shared: list[str] = field(default_factory=list)  # artifacts that were put there
     studies: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     unpacked: int = 0  # bytes
+
+    @property
+    def looked_at(self) -> int:
+        """How many runs were seen to."""
+        done = (self.new, self.later, self.completed, self.same, self.earlier)
+        return sum(map(len, done))
 
     @property
     def changed(self) -> list[str]:
@@ -87,17 +96,19 @@ def import_bundle(
         RlvitError: it could not be finished; the same import again does that.
     """
     try:
-        with open_bundle(path, limits) as archive:
-            home.create()
-            with import_lock(home, say):
-                clean_up(home)
-                require_space(archive, home)
-                with staging(home) as stage:
-                    counted = _Counter(sum(archive.manifest.sizes.values()), progress)
-                    staged = unpack(archive, stage, counted, limits)
-                    found = _take(catalog, home, staged, archive.manifest, path.name)
-                    found.unpacked = counted.done
-                    return found
+        with (
+            open_bundle(path, limits) as archive,
+            made_or_as_before(home),
+            import_lock(home, say),
+        ):
+            clean_up(home)
+            require_space(archive, home)
+            with staging(home) as stage:
+                counted = _Counter(sum(archive.manifest.sizes.values()), progress)
+                staged = unpack(archive, stage, counted, limits)
+                found = _take(catalog, home, staged, archive.manifest, path.name, say)
+                found.unpacked = counted.done
+                return found
     except Refused as problem:
         raise Refused(f"{shown(path)}: {problem}. Nothing of it was imported.") from None
 
@@ -126,7 +137,12 @@ class _Step:
 
 
 def _take(
-    catalog: Catalog, home: Home, staged: Staged, manifest: Manifest, source: str
+    catalog: Catalog,
+    home: Home,
+    staged: Staged,
+    manifest: Manifest,
+    source: str,
+    say: Callable[[str], None],
 ) -> Imported:
     """Decide about every run, and then do it."""
     found = Imported(remarks=list(staged.remarks))
@@ -138,10 +154,16 @@ def _take(
         plans = plan_studies(store, staged.home.runs / "studies", staged.studies)
         rehearse(staged.home, [step.run_id for step in steps if step.rows != "keep"], catalog)
         store.declare_metrics(catalog.metrics.values())
-        _put_shared(home, staged, found)
-        for step in steps:
-            _do(store, home, staged, step, catalog, found)
-        found.studies = put_studies(store, home, plans)
+        try:
+            _put_shared(home, staged, found)
+            for step in steps:
+                with without_interruption():  # a folder has its rows, however it ends
+                    _do(store, home, staged, step, catalog, found)
+            with without_interruption():
+                found.studies = put_studies(store, home, plans)
+        except KeyboardInterrupt:
+            say(f"{found.looked_at} of {len(steps)} runs are in; the same import completes it")
+            raise
     finally:
         store.close()
     return found
@@ -225,6 +247,10 @@ def _do(
         if step.put or step.merged.differ or step.rows != "keep":
             mirror(store, home, run_id)
     getattr(found, step.what).append(run_id)
+    if step.merged.differ:
+        found.annotated.append(run_id)
+    elif step.here is not None and not step.merged.as_offered:
+        found.own_notes.append(run_id)
 
 
 def _put(home: Home, staged: Staged, step: _Step) -> None:

@@ -36,6 +36,7 @@ class Merged:
 
     notes: Notes
     differ: bool  # from those that are here
+    as_offered: bool  # they are the bundle's
     origin: Notes | None  # what is to be written down of the import; None: nothing new
 
     def write_origin(self, folder: Path) -> None:
@@ -62,13 +63,14 @@ def merge(here: Document | None, offered: Document, folder: Path, origin: Origin
     theirs = _notes(offered)
     described = {**vars(origin), "annotations": theirs}
     if here is None:
-        return Merged(theirs, False, described)
+        return Merged(theirs, False, True, described)
     mine, before = _notes(here), _origin_of(folder)
     if before is None or _rank(described) <= _rank(before):
-        return Merged(mine, False, None)
+        return Merged(mine, False, mine == theirs, None)
     if mine != before["annotations"]:  # changed here
-        return Merged(mine, False, {**described, "annotations": before["annotations"]})
-    return Merged(theirs, theirs != mine, described)
+        kept = {**described, "annotations": before["annotations"]}
+        return Merged(mine, False, mine == theirs, kept)
+    return Merged(theirs, theirs != mine, True, described)
 
 
 def _notes(document: Document) -> Notes:

@@ -90,8 +90,8 @@ def require_space(archive: Archive, home: Home) -> None:
     size, free = sum(archive.manifest.sizes.values()), shutil.disk_usage(home.runs).free
     if size + SPARE > free:
         raise RlvitError(
-            f"{shown(archive.path)} unpacks to {size / 1e6:,.0f} MB; {home.runs} has "
-            f"{free / 1e6:,.0f} MB free. Nothing of it was imported."
+            f"{shown(archive.path)} unpacks to {size / 1e6:,.0f} MB, and {SPARE / 1e6:,.0f} MB are "
+            f"to stay free; {home.runs} has {free / 1e6:,.0f} MB free. Nothing of it was imported."
         )
 
 
