@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -117,6 +118,7 @@ def _enter(
     folder: str,
     output: str,
 ) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have taken it away
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

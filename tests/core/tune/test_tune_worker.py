@@ -280,6 +280,9 @@ def test_trials_that_the_registry_has_lost_are_not_thrown_away(lab: Lab) -> None
     with lab.store.engine.begin() as connection:
         for table in ("trial_run", "trial", "study"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
+    with pytest.raises(RlvitError, match=f"lacks the study {name}, whose file is"):
+        lab.prepare(trials=2)
+    (lab.home.runs / "studies" / f"{name}.json").unlink()
     with pytest.raises(RlvitError, match=f"has 2 trials of a study {name} that this registry"):
         lab.prepare(trials=2)
     storage = open_storage(lab.home, choose(lab.home, None))
