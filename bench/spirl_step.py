@@ -197,7 +197,15 @@ class OneByOne:
     """A policy that is given one game after another."""
 
     def __init__(self, policy: GreedyPolicy) -> None:
-        self.begin, self.act = policy.begin, policy.act
+        self.policy = policy
+
+    def begin(self) -> None:
+        """Begin the only game."""
+        self.policy.begin_game(0)
+
+    def act(self, frame: NDArray[np.uint8]) -> int:
+        """Act in the only game."""
+        return self.policy.act_in_games([0], frame[None])[0]
 
 
 class Plain(OneByOne):

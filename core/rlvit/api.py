@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import sys
-import time
 import warnings
 from array import array
 from collections.abc import Callable, Iterator, Mapping
@@ -106,19 +105,11 @@ def run(
 
 def _trained(catalog: Catalog, home: Home, run_id: str | None) -> TrainedSelector | None:
     """Return the selector that a run trained, if one is asked for; raises UsageProblem."""
-    from rlvit.registry.store import Store
     from rlvit.runs.plan import check_text
-    from rlvit.runs.trained import find_trained
+    from rlvit.runs.trained import open_trained
 
     check_text("selector_from", run_id, optional=True)
-    if run_id is None:
-        return None
-    home.require_registry()
-    store = Store(home.registry_url)
-    try:
-        return find_trained(catalog, store, home, run_id)
-    finally:
-        store.close()
+    return None if run_id is None else open_trained(catalog, home, run_id)
 
 
 def resume(
@@ -174,11 +165,10 @@ def sweep_if_needed(
 
     from rlvit.registry.queries import list_runs
     from rlvit.runs.ending import sweep, untold
-    from rlvit.runs.provenance import is_alive
+    from rlvit.runs.provenance import ACTIVE, run_is_under_way
 
-    states, now = ("running", "created"), time.time()
-    active = [run for s in states for run in list_runs(store.engine, state=s, archived=None)]
-    if not untold(home) and all(is_alive(r.process, r.heartbeat_at, now) for r in active):
+    active = [run for s in ACTIVE for run in list_runs(store.engine, state=s, archived=None)]
+    if not untold(home) and all(map(run_is_under_way, active)):
         return [], None
     try:
         return sweep(catalog(), home, store), None

@@ -54,8 +54,7 @@ class PatchFeatures:
         self.selector, self.backbone, self.device = selector, backbone, device
         self.alive = torch.ones(1, patches, dtype=torch.bool)
         self.rate, self.generator = rate, generator
-        self.width: int | None = None  # L, of selectors that only say which patches stay
-        self.length: int | None = None  # L
+        self.length: int | None = None  # L, known after the first frame
         self.latest = 0  # patches kept in the newest frame
         # Of the newest frames the ids [B, L] and embeddings [B, L, 64] of what was kept: for films.
         self.looked: tuple[Tensor, Tensor] | None = None
@@ -65,15 +64,15 @@ class PatchFeatures:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """L, which `prime` finds, and the features of a patch."""
+        """L, and the features of a patch."""
         assert self.length is not None
         return (self.length, EMBEDDING)
 
     def prime(self) -> int:
         """Look at a black frame to find L, the rows of every frame, and return it."""
-        self.length = len(self(np.zeros((3, FRAME, FRAME), dtype=np.uint8)))
+        rows = len(self(np.zeros((3, FRAME, FRAME), dtype=np.uint8)))
         self.forget()
-        return self.length
+        return rows
 
     def newest(self) -> Mapping[str, float]:
         """Return how many patches were kept of the newest frame."""
@@ -101,6 +100,7 @@ class PatchFeatures:
         """
         images = torch.from_numpy(frames)
         order = self._order(images)  # [B, L]
+        self.length = order.shape[1]
         counts = (order >= 0).sum(dim=1)[list(real)]
         self.frames += len(counts)
         self.kept += int(counts.sum())
@@ -130,7 +130,7 @@ class PatchFeatures:
             return selection.order
         counts = selection.keep.sum(dim=1)  # [B]
         most = int(counts.max())
-        width = self.width = most if self.width is None else self.width
+        width = most if self.length is None else self.length
         if most > width:
             raise RlvitError(
                 f"the selector keeps {most} patches of a frame, but {width} of a black one: "
@@ -312,11 +312,3 @@ class GreedyPolicy:
         probabilities = self.agent.online.decide(stacks, noisy=False).exp()
         best = expected_value(probabilities, self.agent.support).argmax(dim=-1)  # [W]
         return [int(action) for action in best[rows].tolist()]
-
-    def begin(self) -> None:
-        """Forget the past: a new game starts, the only one."""
-        self.begin_game(0)
-
-    def act(self, frame: NDArray[np.uint8]) -> int:
-        """Choose the best action for the newest frame [3, 96, 96] of the only game."""
-        return self.act_in_games([0], frame[None])[0]

@@ -64,17 +64,7 @@ def learn(
 
     Under a protocol that says so the policy is evaluated every so many steps on the way.
     """
-    require_space(context, config.steps * prod(observe.shape) * np.dtype(observe.dtype).itemsize)
-    replay = SequenceReplay(
-        context.folder / "replay",
-        config.steps,
-        observe.shape,
-        STACK,
-        config.n_step,
-        config.gamma,
-        config.priority_exponent,
-        observe.dtype,
-    )
+    replay = empty_replay(context, config, observe)
     shape_reward = context.part("reward").shape
     evaluations = int(context.protocol.settings.get("evaluate_every", 0))  # steps between them
     actions, samples = context.generator("actions"), context.generator("samples")
@@ -112,8 +102,14 @@ def learn(
             action = int(actions.integers(environment.action_count))
         else:
             action = agent.act(replay.latest_stack(seen))
+        replay.begin(seen, action)  # with n-step returns no update needs the step that follows
+        batch = None
+        if step > config.learn_start and step % config.steps_per_update == 0:
+            beta = linear(step, config.learn_start, config.steps, config.importance_exponent, 1.0)
+            batch = replay.sample(samples.random(config.batch_size), beta)
+            priorities, logged = agent.update(batch)  # a GPU is still at it while the game goes on
         taken = environment.step(action)
-        replay.append(seen, action, shape_reward(taken.reward), taken.done)
+        replay.end(shape_reward(taken.reward), taken.done)
         for name, value in observe.newest().items():
             means.add(name, value)
         score += taken.reward
@@ -121,11 +117,7 @@ def learn(
         if taken.game_over:
             context.log(step, {"train/return": score})
             score, shown = 0.0, {"return": score}
-
-        if step > config.learn_start and step % config.steps_per_update == 0:
-            beta = linear(step, config.learn_start, config.steps, config.importance_exponent, 1.0)
-            batch = replay.sample(samples.random(config.batch_size), beta)
-            priorities, logged = agent.update(batch)
+        if batch is not None:
             replay.update_priorities(batch.indices, priorities)
             for name, value in logged.items():
                 means.add(name, value)
@@ -138,6 +130,25 @@ def learn(
         progress.update(step, **shown)
         context.checkpoint("learn", step, state, config.checkpoint_every)
     return Learnt(whole.speed(config.steps), medians)
+
+
+def empty_replay(context: RunContext, config: RainbowConfig, observe: Observer) -> SequenceReplay:
+    """Return a replay for all steps of the run, whose file lies in the run's folder.
+
+    Raises:
+        RlvitError: the disk has less room than it needs.
+    """
+    require_space(context, config.steps * prod(observe.shape) * np.dtype(observe.dtype).itemsize)
+    return SequenceReplay(
+        context.folder / "replay",
+        config.steps,
+        observe.shape,
+        STACK,
+        config.n_step,
+        config.gamma,
+        config.priority_exponent,
+        observe.dtype,
+    )
 
 
 @dataclass(frozen=True)

@@ -167,11 +167,3 @@ class GreedyFrames:
         probabilities = self.agent.online(stacks, noisy=False).exp()
         best = expected_value(probabilities, self.agent.support).argmax(dim=-1)  # [W]
         return [int(action) for action in best[rows].tolist()]
-
-    def begin(self) -> None:
-        """Forget the past: a new game starts, the only one."""
-        self.begin_game(0)
-
-    def act(self, frame: NDArray[np.uint8]) -> int:
-        """Choose the best action for the newest frame [1, S, S] of the only game."""
-        return self.act_in_games([0], frame[None])[0]

@@ -337,7 +337,7 @@ def test_the_commands(
 def test_a_locked_run_and_a_newer_one_are_left_alone(
     toy: Catalog, origin: Origin, home: Home
 ) -> None:
-    from rlvit.runs.execute import claim
+    from rlvit.runs.ending import claim
 
     _, bundles, runs = origin
     take(toy, home, bundles["early"])

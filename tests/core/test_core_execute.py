@@ -24,6 +24,7 @@ from rlvit.registry.records import RunRecord
 from rlvit.registry.store import Store
 from rlvit.runs import cost, execute, provenance
 from rlvit.runs.display import Silent
+from rlvit.runs.ending import sweep
 from rlvit.runs.folder import STREAMS, RunFolder
 from rlvit.runs.plan import Plan, Request, make_plan
 
@@ -371,12 +372,12 @@ def test_a_sweep_does_not_end_an_attempt_that_began_while_it_looked(
         """Let another process sweep and resume the run between the look and the move."""
         monkeypatch.setattr(provenance, "is_alive", real)
         dead = real(*arguments)
-        for run_id in execute.sweep(toy, home, second):
+        for run_id in sweep(toy, home, second):
             resumed.append(second.move(run_id, "running", process=living))
         return dead
 
     monkeypatch.setattr(provenance, "is_alive", meanwhile)
-    execute.sweep(toy, home, first)
+    sweep(toy, home, first)
     state = queries.find_run(first.engine, "latest").state
     assert state == ("running" if resumed else "interrupted")
     for store in (first, second):

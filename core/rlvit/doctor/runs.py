@@ -13,10 +13,9 @@ from rlvit.contracts import Diagnosis
 from rlvit.doctor.patient import Patient, asking, counted, some, unpacked
 from rlvit.doctor.registry import is_current
 from rlvit.home import Home
+from rlvit.runs.provenance import ABOUT_TO_START, ACTIVE, is_under_way
 
-STARTING = 60.0  # seconds in which a run may have a folder and no run.json, or no process
 READ_SECONDS = 1.5  # that reading the folders may take
-LIVELY = ("running", "created")
 
 
 def look(patient: Patient) -> Iterator[Diagnosis]:
@@ -55,18 +54,15 @@ def _known(home: Home) -> dict[str, str]:
 
 def _stale(home: Home) -> Iterator[Diagnosis]:
     """Look for runs whose process is gone."""
-    from rlvit.runs.provenance import is_alive
-
     columns = "id, state, process, heartbeat_at, created_at"
-    states = ", ".join(f"'{state}'" for state in LIVELY)
+    states = ", ".join(f"'{state}'" for state in ACTIVE)
     with asking(home.registry_url) as ask:
         rows = ask(f"SELECT {columns} FROM run WHERE state IN ({states})")
     now = time.time()
     stale = [
         str(run)
         for run, state, process, beat, created in rows
-        if not is_alive(unpacked(process), beat, now)
-        and not (state == "created" and now - created < STARTING)
+        if not is_under_way(state, unpacked(process), beat, created, now)
     ]
     if stale:
         text = f"the process of {some(stale)} is gone, and nobody has marked it as interrupted yet"
@@ -81,7 +77,7 @@ def _sweep(home: Home) -> str:
     from rlvit.catalog import build_catalog
     from rlvit.manager import create_plugin_manager
     from rlvit.registry.store import Store
-    from rlvit.runs.execute import sweep
+    from rlvit.runs.ending import sweep
 
     catalog = build_catalog(create_plugin_manager())
     store = Store(home.registry_url)
@@ -126,7 +122,7 @@ def _readable(folder: Path) -> bool:
         value = json.loads((folder / "run.json").read_bytes())
         return isinstance(value, dict) and value.get("id") == folder.name
     except FileNotFoundError:
-        return time.time() - folder.stat().st_mtime < STARTING
+        return time.time() - folder.stat().st_mtime < ABOUT_TO_START
     except (OSError, ValueError):
         return False
 
@@ -135,7 +131,7 @@ def _about_damaged(
     home: Home, damaged: list[str], known: dict[str, str], current: bool
 ) -> Iterator[Diagnosis]:
     """Say which run.json are damaged; those of the registry can be written again."""
-    again = [run for run in damaged if known.get(run) not in (None, *LIVELY)]
+    again = [run for run in damaged if known.get(run) not in (None, *ACTIVE)]
     lost = [run for run in damaged if run not in known]
     what = "run.json is damaged or missing"
     if again:

@@ -298,20 +298,50 @@ def _back_up(path: Path, revision: str) -> Path:
     Raises:
         RlvitError: it cannot be copied, as on a full disk.
     """
-    names = itertools.chain([""], (f".{number}" for number in itertools.count(2)))
-    candidates = (path.with_name(f"{path.name}.{revision}.bak{name}") for name in names)
-    copy = next(candidate for candidate in candidates if not candidate.exists())
-    part = copy.with_name(f"{copy.name}.part")
-    part.unlink(missing_ok=True)  # of an upgrade that was stopped
+    copy = free_name(path, f"{revision}.bak")
     try:
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
-            source.backup(target)
-            target.execute("PRAGMA journal_mode=DELETE")  # one file, that is whole by itself
-        os.replace(part, copy)
+        copy_as_one_file(path, copy)
         return copy
     except (OSError, sqlite3.Error) as error:
-        part.unlink(missing_ok=True)
         raise RlvitError(
             f"the registry {path} could not be copied to {copy.name} before its upgrade: {error}. "
             "Nothing was changed."
         ) from None
+
+
+def free_name(path: Path, ending: str) -> Path:
+    """Return a name beside a registry that is not taken: with the ending, and .2, .3 and so on."""
+    ends = itertools.chain([""], (f".{number}" for number in itertools.count(2)))
+    candidates = (path.with_name(f"{path.name}.{ending}{end}") for end in ends)
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+def copy_as_one_file(path: Path, copy: Path) -> None:
+    """Copy an SQLite registry, with what its write-ahead log holds, whole or not at all.
+
+    Raises:
+        OSError, sqlite3.Error: it cannot be copied, or read; nothing is left behind.
+    """
+    part = copy.with_name(f"{copy.name}.part")
+    part.unlink(missing_ok=True)  # of one that was stopped
+    try:
+        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
+            source.backup(target)
+        as_one_file(part)
+        sync_file(part)
+        os.replace(part, copy)
+    except (OSError, sqlite3.Error):
+        part.unlink(missing_ok=True)
+        raise
+
+
+def as_one_file(path: Path) -> None:
+    """Have a database whole by itself, without a write-ahead log; raises sqlite3.Error."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def sync_file(path: Path) -> None:
+    """Have a file on the disk itself; raises OSError."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())

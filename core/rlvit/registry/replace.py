@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 import sqlite3
@@ -20,7 +19,15 @@ from rlvit.errors import RlvitError
 from rlvit.home import sqlite_url
 from rlvit.registry import schema
 from rlvit.registry.contents import ROWS
-from rlvit.registry.database import BUSY_SECONDS, open_to_read, schema_of
+from rlvit.registry.database import (
+    BUSY_SECONDS,
+    as_one_file,
+    copy_as_one_file,
+    free_name,
+    open_to_read,
+    schema_of,
+    sync_file,
+)
 
 FRESH, KEPT = "rebuilding", "before-rebuild"  # what is added to a registry's name
 COUNTED: Mapping[str, Any] = {
@@ -43,7 +50,7 @@ class Active:
     state: str
     process: Mapping[str, Any]
     heartbeat_at: float | None
-    begun_at: float
+    created_at: float
 
 
 @dataclass(frozen=True)
@@ -192,7 +199,7 @@ class Replacement:
             RlvitError: `check` did, or the old one changed meanwhile, or the disk is full. The old
                 one is then as it was.
         """
-        _as_one_file(self.fresh)
+        as_one_file(self.fresh)
         try:
             return self._put_file(check) if self._guard is None else self._fill(self._guard, check)
         except (OSError, sqlite3.Error) as problem:
@@ -273,39 +280,22 @@ def keep(path: Path) -> Path:
     Raises:
         OSError: it cannot be copied.
     """
-    ends = itertools.chain([""], (f".{number}" for number in itertools.count(2)))
-    candidates = (path.with_name(f"{path.name}.{KEPT}{end}") for end in ends)
-    kept = next(candidate for candidate in candidates if not candidate.exists())
-    part = kept.with_name(f"{kept.name}.part")
-    part.unlink(missing_ok=True)  # of one that was stopped
+    kept = free_name(path, KEPT)
     try:
+        copy_as_one_file(path, kept)
+    except sqlite3.Error:
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists():
+            shutil.copy2(log, kept.with_name(f"{kept.name}-wal"))
+        part = kept.with_name(f"{kept.name}.part")
         try:
-            with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(part)) as target:
-                source.backup(target)
-            _as_one_file(part)
-        except sqlite3.Error:
-            part.unlink(missing_ok=True)
-            log = path.with_name(f"{path.name}-wal")
-            if log.exists():
-                shutil.copy2(log, kept.with_name(f"{kept.name}-wal"))
             shutil.copy2(path, part)
-        _sync(part)
-        os.replace(part, kept)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+            sync_file(part)
+            os.replace(part, kept)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
     return kept
-
-
-def _as_one_file(path: Path) -> None:
-    """Have a database whole by itself, without a write-ahead log; raises sqlite3.Error."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=DELETE")
-
-
-def _sync(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
 
 
 def _version(connection: sqlite3.Connection) -> object:

@@ -84,7 +84,8 @@ class SequenceReplay:
         self._n_step = n_step
         self._gamma = gamma
         self._alpha = priority_exponent
-        self._size = 0
+        self._size = 0  # steps that have ended
+        self._begun = 0  # and with the one that has only begun, if there is one
         self._actions = np.zeros(capacity, dtype=np.int64)
         self._rewards = np.zeros(capacity, dtype=np.float32)
         self._dones = np.zeros(capacity, dtype=np.bool_)
@@ -92,39 +93,66 @@ class SequenceReplay:
         self._priorities = SumTree(capacity)
 
     def __len__(self) -> int:
-        """The number of steps appended, sampleable or not."""
+        """The number of steps that have ended, sampleable or not."""
         return self._size
 
     @property
     def sampleable(self) -> int:
         """The number of steps that `sample` can return."""
-        return max(0, self._size - self._n_step)
+        return max(0, self._begun - self._n_step)
 
     def append(self, observation: Array, action: int, reward: float, done: bool) -> None:
-        """Store one step.
-
-        Args:
-            observation: newest frame at t [*shape].
-            action: action taken at t.
-            reward: clipped reward received for it.
-            done: whether the episode (or the life) ended after it.
+        """Store one step: `begin` and `end` in one.
 
         Raises:
             ValueError: if the replay is full or the observation has another shape.
             OSError: if the disk does not take it; the replay stays as it was.
         """
+        self.begin(observation, action)
+        self.end(reward, done)
+
+    def begin(self, observation: Array, action: int) -> None:
+        """Store what is known of a step before the environment takes it.
+
+        The step n before it can be sampled from now on: its return needs no later reward. So an
+        update may be under way while the environment steps.
+
+        Args:
+            observation: newest frame at t [*shape].
+            action: action taken at t.
+
+        Raises:
+            ValueError: if the replay is full or the observation has another shape, or the step
+                before has not ended.
+            OSError: if the disk does not take it; the replay stays as it was.
+        """
         step = self._size
+        self._require_ended()
         if step >= self._capacity:
             raise ValueError(f"replay is full: capacity {self._capacity} steps")
         self._check_shape(observation)
         self._write(step, observation)
         self._episode_steps[step] = self._next_episode_step()
         self._actions[step] = action
-        self._rewards[step] = reward
-        self._dones[step] = done
-        self._size = step + 1
+        self._begun = step + 1
         if step >= self._n_step:
             self._priorities.set([step - self._n_step], [1.0**self._alpha])
+
+    def end(self, reward: float, done: bool) -> None:
+        """Store what became of the step that has begun.
+
+        Args:
+            reward: clipped reward received for it.
+            done: whether the episode (or the life) ended after it.
+
+        Raises:
+            ValueError: if none has begun.
+        """
+        if self._begun == self._size:
+            raise ValueError("no step has begun")
+        self._rewards[self._size] = reward
+        self._dones[self._size] = done
+        self._size = self._begun
 
     def sample(self, uniforms: NDArray[np.float64], importance_exponent: float) -> Batch:
         """Draw transitions with replacement, in proportion to their priority.
@@ -188,7 +216,12 @@ class SequenceReplay:
         return stack
 
     def state(self) -> dict[str, Tensor | int]:
-        """Flush the observations to their file and return everything else, as tensors and ints."""
+        """Flush the observations to their file and return everything else, as tensors and ints.
+
+        Raises:
+            ValueError: if a step has begun and not ended.
+        """
+        self._require_ended()
         size = self._size
         if size:
             self._mapped.flush()
@@ -205,7 +238,7 @@ class SequenceReplay:
         """
         size = int(state["size"])
         self._check_rows(size)
-        self._size = size
+        self._size = self._begun = size
         for name, column in self._columns().items():
             column[:size] = _array(state[name])
         self._priorities.load(_array(state["priorities"]))
@@ -272,6 +305,10 @@ class SequenceReplay:
         """Schaul 2016, section 3.4, relative to the batch's largest weight: [B]."""
         weights = (1.0 / (self._priorities.get(steps) + 1e-5)) ** exponent
         return torch.from_numpy((weights / weights.max()).astype(np.float32))
+
+    def _require_ended(self) -> None:
+        if self._begun != self._size:
+            raise ValueError(f"step {self._size} has begun and not ended")
 
     def _check_shape(self, observation: Array) -> None:
         if observation.shape != self._shape:

@@ -28,8 +28,6 @@ from rlvit.runs.folder import RunFolder, write_json
 from rlvit.runs.recorder import absorb
 from rlvit.runs.views import mirror, view_of
 
-STARTING = 60.0  # seconds that a run may take between its row in the registry and its first attempt
-
 
 @dataclass(frozen=True)
 class Ending:
@@ -124,11 +122,9 @@ def sweep(catalog: Catalog, home: Home, store: Store) -> list[str]:
         with contextlib.suppress(RlvitError), claim(home, run_id):
             _settle_kept(catalog, home, store, queries.find_run(store.engine, run_id))
     gone = []
-    for state in ("running", "created"):
+    for state in provenance.ACTIVE:
         for record in queries.list_runs(store.engine, state=state, archived=None):
-            if state == "created" and abs(time.time() - record.created_at) < STARTING:
-                continue  # about to start
-            if provenance.is_alive(record.process, record.heartbeat_at, time.time()):
+            if provenance.run_is_under_way(record):
                 continue
             with contextlib.suppress(RlvitError), claim(home, record.id):
                 now = queries.find_run(store.engine, record.id)

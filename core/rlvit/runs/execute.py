@@ -26,9 +26,7 @@ from rlvit.runs.artifacts import ArtifactShelf
 from rlvit.runs.checkpoint import Checkpoints
 from rlvit.runs.context import StopFlag, TrainingContext
 from rlvit.runs.display import Display
-from rlvit.runs.ending import Ending, keep, settle
-from rlvit.runs.ending import claim as claim
-from rlvit.runs.ending import sweep as sweep
+from rlvit.runs.ending import Ending, claim, keep, settle, sweep
 from rlvit.runs.events import hear_signals, tell, tell_strictly
 from rlvit.runs.folder import RunFolder
 from rlvit.runs.plan import Plan, Request, make_plan

@@ -23,7 +23,6 @@ from rlvit.registry import contents, queries
 from rlvit.registry.contents import Link
 from rlvit.registry.records import RunRecord
 from rlvit.registry.store import Store
-from rlvit.runs.audit.check import is_under_way
 from rlvit.runs.audit.files import (
     REMOVING,
     is_leftover,
@@ -33,6 +32,7 @@ from rlvit.runs.audit.files import (
 )
 from rlvit.runs.audit.locks import holding
 from rlvit.runs.bundle.staging import PREFIX
+from rlvit.runs.provenance import run_is_under_way
 
 DAY = 86_400.0
 
@@ -133,7 +133,7 @@ def _users(leaving: set[str], links: Sequence[Link]) -> list[tuple[str, str, str
 
 def _in_use(home: Home, records: Sequence[RunRecord]) -> str:
     """Say why no shared artifact may go, whatever the registry knows of it: nothing, or words."""
-    if any(is_under_way(record) for record in records):
+    if any(run_is_under_way(record) for record in records):
         return "a run is under way, which may use what is there"  # and has not written that down
     if next(home.runs.glob(f"{PREFIX}*"), None) is not None:
         return "an import is under way, or was stopped and is ended by the next one"
@@ -154,7 +154,7 @@ def _unreferenced(home: Home, links: Sequence[Link], leaving: set[str]) -> list[
 
 def _leftovers(home: Home, by_id: dict[str, RunRecord], leaving: set[str]) -> Iterator[Path]:
     for run_id, record in sorted(by_id.items()):
-        if run_id not in leaving and not is_under_way(record):
+        if run_id not in leaving and not run_is_under_way(record):
             yield from leftovers_of_run(record, home.runs / run_id)
     for path in leftovers_of_home(home, list(by_id)):
         if path.name.removeprefix(REMOVING) not in by_id:
@@ -186,7 +186,7 @@ def _remove_run(home: Home, store: Store, item: Item) -> str:
             record = queries.find_run(store.engine, item.name)
         except RlvitError:
             return "it is gone already"
-        if record.id != item.name or not record.archived or is_under_way(record):
+        if record.id != item.name or not record.archived or run_is_under_way(record):
             return "it is no longer archived, or was begun again"
         if _users({record.id}, contents.links(store.engine)) and not _archived_users(store, record):
             return "another run has used what it made"

@@ -12,14 +12,19 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from rlvit.registry.records import RunRecord
+
 BOOT_TOLERANCE = 2.0  # seconds: the clock that the boot time comes from is corrected now and then
 REMOTE_SILENCE = 600.0  # seconds without a heartbeat: a run on another host counts as dead
+ABOUT_TO_START = 60.0  # seconds that a new run may take to have a process on record
+ACTIVE = ("created", "running")  # states of runs that are under way, if their process lives
 NEW_FILE = 2**20  # bytes of an untracked file that are kept
 NEW_FILES = 2**23  # characters of all of them
 NAMED = 10_000  # untracked files in the difference
@@ -199,6 +204,27 @@ def _boot_id() -> str | None:
 def _age_of_boot(process: psutil.Process) -> float:
     """Return how long the machine had run, in seconds, when a process began."""
     return float(process.create_time() - psutil.boot_time())
+
+
+def is_under_way(
+    state: str,
+    identity: Mapping[str, Any],
+    heartbeat_at: float | None,
+    created_at: float,
+    now: float,
+) -> bool:
+    """Return whether a run of that state has a process, or is about to have one.
+
+    A run that seems to begin in the future is judged by how far off that is: clocks are set.
+    """
+    if state == "created" and abs(now - created_at) < ABOUT_TO_START:
+        return True
+    return state in ACTIVE and is_alive(identity, heartbeat_at, now)
+
+
+def run_is_under_way(run: RunRecord) -> bool:
+    """Return whether a run has a process now, or is about to have one."""
+    return is_under_way(run.state, run.process, run.heartbeat_at, run.created_at, time.time())
 
 
 def is_alive(identity: Mapping[str, Any], heartbeat_at: float | None, now: float) -> bool:

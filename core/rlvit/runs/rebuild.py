@@ -35,7 +35,6 @@ from rlvit.runs.restore import Bookkeeping, bookkeeping_of, restore
 from rlvit.specs import MetricDef
 
 PARTS = (*(f"{stream}.jsonl" for stream in STREAMS), "log.txt", "checkpoint", "artifacts")
-ABOUT_TO_START = 60.0  # seconds that a new run may take to have a process on record
 OF_RUN = ("id", "state", "process", "heartbeat_at", "created_at")
 
 
@@ -262,8 +261,8 @@ class _Rebuilding:
         active = [*self._old.active, *(a for r in runs.values() if (a := self._active(r)))]
         now = time.time()
         for one in active:
-            starting = one.state == "created" and now - one.begun_at < ABOUT_TO_START
-            if starting or provenance.is_alive(one.process, one.heartbeat_at, now):
+            facts = (one.state, one.process, one.heartbeat_at, one.created_at)
+            if provenance.is_under_way(*facts, now):
                 raise RlvitError(
                     f"{one.what} is under way: stop it first, or wait for its end. Nothing was "
                     "changed."
@@ -284,7 +283,7 @@ class _Rebuilding:
         Its last row tells more of its heartbeat than run.json, which is written now and then.
         """
         run = record.run
-        if run["state"] not in ("created", "running"):
+        if run["state"] not in provenance.ACTIVE:
             return None
         folder = self.home.runs / run["id"]
         written = [s.stat().st_mtime for s in folder.glob("*.jsonl")]

@@ -15,7 +15,7 @@ from rlvit.registry.restore import RestoreStore, RunRows
 from rlvit.registry.store import Store
 from rlvit.runs.folder import STREAMS
 from rlvit.runs.record import Recorded, read_record
-from rlvit.runs.replay import Streams, read_streams
+from rlvit.runs.streams import Streams, read_streams
 from rlvit.specs import MetricDef
 
 UNDECLARED = "no plugin that is installed declares it"

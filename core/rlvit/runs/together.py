@@ -94,9 +94,7 @@ def carry_out(jobs: Sequence[Job], at_once: int, hear: Hear) -> None:
         number, job = waiting.pop()
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=enter, args=(job, theirs))
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until it can hear them
-        process.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        start_deaf(process)
         theirs.close()  # ours is then at its end when the process is
         working[ours] = (number, process)
 
@@ -118,6 +116,15 @@ def carry_out(jobs: Sequence[Job], at_once: int, hear: Hear) -> None:
                     del working[pipe]
     for number, _ in reversed(waiting):
         hear(number, Ended(None, "not begun: stopped before", 130))
+
+
+def start_deaf(process: BaseProcess) -> None:
+    """Start a process from which Ctrl-C and SIGTERM are held back until it can hear them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _received(pipe: Connection, process: BaseProcess) -> Message:
@@ -173,24 +180,15 @@ def _run(job: Job, display: Piped) -> Ended:
     from rlvit.manager import create_plugin_manager
     from rlvit.runs import execute
     from rlvit.runs.plan import make_plan
+    from rlvit.runs.trained import open_trained
 
     catalog, request = build_catalog(create_plugin_manager()), job.request
     if job.selector_from is not None:
-        request = replace(request, trained=_trained(catalog, job.home, job.selector_from))
+        taken = open_trained(catalog, job.home, job.selector_from)
+        request = replace(request, trained=taken)
     outcome = execute.start(catalog, job.home, make_plan(catalog, request), display)
     codes = {"completed": 0, "failed": 1}
     return Ended(outcome, outcome.error, codes.get(outcome.state, 130))
-
-
-def _trained(catalog: Any, home: Home, run_id: str) -> Any:
-    from rlvit.registry.store import Store
-    from rlvit.runs.trained import find_trained
-
-    store = Store(home.registry_url)
-    try:
-        return find_trained(catalog, store, home, run_id)
-    finally:
-        store.close()
 
 
 class Piped:

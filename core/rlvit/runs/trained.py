@@ -123,6 +123,18 @@ def find_trained(catalog: Catalog, store: Store, home: Home, text: str) -> Train
     return TrainedSelector(spec, found)
 
 
+def open_trained(catalog: Catalog, home: Home, text: str) -> TrainedSelector:
+    """Return the trained selector of a run of this home; raises UsageProblem."""
+    from rlvit.registry.store import Store
+
+    home.require_registry()
+    store = Store(home.registry_url)
+    try:
+        return find_trained(catalog, store, home, text)
+    finally:
+        store.close()
+
+
 def _spec_of(catalog: Catalog, record: RunRecord) -> SelectorSpec:
     """Return the specification of the selector that a run trained; raises UsageProblem."""
     name = record.slots.get(SLOT)

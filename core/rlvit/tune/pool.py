@@ -13,7 +13,7 @@ from multiprocessing.synchronize import Event
 
 from rlvit.errors import RlvitError
 from rlvit.home import Home
-from rlvit.runs.together import STOPS, passing_on
+from rlvit.runs.together import passing_on, start_deaf
 from rlvit.tune.hearing import Hearing
 
 LOOK_SECONDS = 0.2  # between looks at the workers
@@ -46,10 +46,8 @@ def run_pool(jobs: list[Job], say: Callable[[str], None]) -> int:
     heard: list[int] = []
     workers = [context.Process(target=enter, args=(job, stopping)) for job in jobs]
     with passing_on(lambda: [one for one in workers if one.pid is not None], heard.append):
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until they can hear them
         for worker in workers:
-            worker.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            start_deaf(worker)
         said: set[int] = set()
         while any(worker.is_alive() for worker in workers):
             time.sleep(LOOK_SECONDS)

@@ -100,6 +100,32 @@ def test_a_step_waits_for_its_bootstrap_observation(tmp_path: Path) -> None:
         assert set(replay.sample(grid(200), 1.0).indices) == set(range(size - N_STEP))
 
 
+def test_a_step_that_has_begun_changes_no_sample_when_it_ends(tmp_path: Path) -> None:
+    replay = make(tmp_path)
+    ends = {4, 9}
+    for step in range(15):
+        replay.begin(observation(step), step % 5)
+        assert len(replay) == step
+        assert replay.sampleable == max(0, step + 1 - N_STEP)
+        early = replay.sample(grid(50), 0.7) if replay.sampleable else None
+        replay.end(float(step % 3 - 1), step in ends)
+        if early is not None:
+            assert_equal(early, replay.sample(grid(50), 0.7))
+    whole = make(tmp_path / "whole")
+    fill(whole, range(15), ends)
+    assert_equal(replay.sample(grid(50), 0.7), whole.sample(grid(50), 0.7))
+
+
+def test_steps_begin_and_end_in_turn(tmp_path: Path) -> None:
+    replay = make(tmp_path)
+    with pytest.raises(ValueError, match="no step has begun"):
+        replay.end(0.0, False)
+    replay.begin(observation(0), 1)
+    for refused in (lambda: replay.begin(observation(1), 1), replay.state):
+        with pytest.raises(ValueError, match="step 0 has begun and not ended"):
+            refused()
+
+
 def test_importance_weights_by_hand(tmp_path: Path) -> None:
     replay = make(tmp_path, alpha=0.5)
     fill(replay, range(N_STEP + 2), set())

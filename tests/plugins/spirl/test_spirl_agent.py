@@ -298,13 +298,13 @@ def test_the_evaluated_policy_acts_like_the_plain_network_on_stacked_frames(
 
     actions, stacks = [], []
     for _ in range(2):
-        policy.begin()
+        policy.begin_game(0)
         frame, over = game.reset(full=True), False
         while not over:
             with torch.no_grad():  # not the greedy action: the game stays varied
                 for parameter in agent.online.head.parameters():
                     parameter.normal_(generator=torch.Generator().manual_seed(len(actions)))
-            actions.append(policy.act(frame))
+            actions.append(policy.act_in_games([0], frame[None])[0])
             embedded = features(frame)
             stack = torch.from_numpy(replay.latest_stack(embedded))
             stacks.append(stack)

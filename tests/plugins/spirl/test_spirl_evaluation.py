@@ -54,11 +54,11 @@ class Alone:
         self.games: list[list[Any]] = []
 
     def begin(self) -> None:
-        self.policy.begin()
+        self.policy.begin_game(0)
         self.games.append([])
 
     def act(self, frame: NDArray[np.uint8]) -> int:
-        action: int = self.policy.act(frame)
+        action: int = self.policy.act_in_games([0], frame[None])[0]
         self.games[-1].append((action, frame.tobytes()))
         return action
 

@@ -128,9 +128,9 @@ def test_the_evaluated_policy_sees_the_last_four_frames_of_its_game() -> None:
     policy = GreedyFrames(agent, WholeFrames(84))
     frames = np.random.default_rng(0).integers(0, 256, (6, 1, 84, 84), dtype=np.uint8)
     for played in (frames, frames[:1]):
-        policy.begin()
+        policy.begin_game(0)
         for frame in played:
-            chosen = policy.act(frame)
+            chosen = policy.act_in_games([0], frame[None])[0]
         before = np.zeros((max(0, 4 - len(played)), 1, 84, 84), dtype=np.uint8)
         stacks = torch.from_numpy(np.concatenate([before, played[-4:]])[None])  # [1, 4, 1, 84, 84]
         with torch.no_grad():

@@ -22,10 +22,8 @@ from rlvit.runs.audit.mirrored import check_mirrors
 from rlvit.runs.bundle.imported import came_by_import
 from rlvit.runs.record import FILE
 
-ABOUT_TO_START = 60.0  # seconds that a run may be created and have no process yet
 OWN_STORAGE = "runs/optuna.db"  # as studies have it, of the home
 AT_THE_END = 2.0  # seconds in which a process ends its run's files after the registry's row
-ACTIVE = ("created", "running")
 REBUILT = "`rlvit registry rebuild` adds it"
 
 
@@ -114,8 +112,8 @@ class Audit:
         if not folder.is_dir():
             yield from self._without_folder(record)
             return
-        if record.state in ACTIVE:
-            if is_under_way(record):
+        if record.state in provenance.ACTIVE:
+            if provenance.run_is_under_way(record):
                 self.alive += 1
                 return
             text = f"it is called {record.state}, and its process is gone"
@@ -208,12 +206,3 @@ class Audit:
 
 def _just_ended(record: RunRecord) -> bool:
     return record.ended_at is not None and abs(time.time() - record.ended_at) < AT_THE_END
-
-
-def is_under_way(record: RunRecord) -> bool:
-    """Say whether a run has a process, or is about to have one."""
-    if record.state not in ACTIVE:
-        return False
-    if record.state == "created" and time.time() - record.created_at < ABOUT_TO_START:
-        return True
-    return provenance.is_alive(record.process, record.heartbeat_at, time.time())

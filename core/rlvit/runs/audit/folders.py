@@ -15,7 +15,7 @@ from rlvit.registry.snapshot import snapshot
 from rlvit.runs.audit.findings import REBUILD, Finding
 from rlvit.runs.checkpoint import Checkpoints
 from rlvit.runs.record import read_record
-from rlvit.runs.replay import read_streams
+from rlvit.runs.streams import read_streams
 
 COMPARED = (
     *("state", "attempt", "name", "seed", "preset", "note", "archived", "error"),

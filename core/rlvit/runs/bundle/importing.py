@@ -37,8 +37,8 @@ from rlvit.runs.bundle.staging import (
     unpack,
 )
 from rlvit.runs.bundle.study import plan_studies, put_studies
+from rlvit.runs.ending import claim
 from rlvit.runs.events import tell
-from rlvit.runs.execute import claim
 from rlvit.runs.folder import RunFolder, write_json
 from rlvit.runs.restore import restore
 from rlvit.runs.views import mirror, view_of

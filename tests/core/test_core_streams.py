@@ -23,7 +23,7 @@ from rlvit.registry import schema
 from rlvit.registry.store import Store
 from rlvit.runs.folder import RunFolder
 from rlvit.runs.recorder import Recorder, absorb
-from rlvit.runs.replay import read_streams
+from rlvit.runs.streams import read_streams
 
 METRICS = {LOSS.name: LOSS, SCORE.name: SCORE}
 TABLES: dict[str, Any] = {
