@@ -87,7 +87,7 @@ class Eager:
         """Take one step of Adam and return the new priorities [B]."""
         agent = self.agent
         agent.online.head.resample(agent.generator)
-        rows = torch.arange(len(batch.actions))
+        rows = torch.arange(len(batch.actions), device=batch.actions.device)
         with torch.no_grad():
             best = self.values(agent.online, batch.next_observations).exp()
             chosen = expected_value(best, agent.support).argmax(dim=1)

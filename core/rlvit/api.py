@@ -65,7 +65,8 @@ def run(
         skip_bad_images: leave images out that cannot be decoded.
         slots: parts to exchange, such as `{"reward": "raw"}`.
         selector_from: a completed run of this home whose trained selector to take, frozen.
-        options: the task under its kind (`game="Seaquest"`) and the method's configuration.
+        options: the task under its kind (`game="Seaquest"`) and the method's configuration; a
+            setting that names a completed run of this home takes what `Registry.view` takes.
 
     Raises:
         UsageProblem: something in the request cannot be; nothing was written.
@@ -75,13 +76,15 @@ def run(
     """
     from rlvit.runs import execute
     from rlvit.runs.display import Silent
+    from rlvit.runs.named import settled
     from rlvit.runs.plan import Request, check_text, make_plan
 
     check_text("plugin", plugin)
     catalog, where = _catalog(), Home.locate(home, registry)
     kind = catalog.method(plugin).task_kind
-    plan = make_plan(
+    request = settled(
         catalog,
+        where,
         Request(
             plugin=plugin,
             task=options.pop(kind, None),
@@ -100,6 +103,7 @@ def run(
             trained=_trained(catalog, where, selector_from),
         ),
     )
+    plan = make_plan(catalog, request)
     return _unless_interrupted(execute.start(catalog, where, plan, Silent()))
 
 

@@ -20,7 +20,11 @@ API_CHANGES: Mapping[Version, str] = {
     "`Registry.revive` and `FinishedRun`, "
     "`VectorPolicy` and `OwnView`, `SelectorSpec.fit_cost`, `make_selector`, `decide` and "
     "`checked` of `rlvit.nn.selection`, `some_of` of `rlvit.nn.training_images`, "
-    "`PrunedVit(name=)`, `BrokenPart`.",
+    "`PrunedVit(name=)`, `BrokenPart`, `setting(run=)` with `RunOf` and `RunContext.finished`, "
+    "`setting(only_with=)` and `setting(omit_default=)`, "
+    "`Experiment` and `MethodSpec.experiments`, "
+    "`CapturedStep`, `upload` and `restore_optimiser` of `rlvit.nn.graphs`, "
+    "`SequenceReplay(device=)` and `DeviceFrames`, `NoisyLinear.draw` and `NoisyLinear.place`.",
 }
 
 COMPARISONS: Mapping[str, Callable[[Version, Version], bool]] = {

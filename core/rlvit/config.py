@@ -71,6 +71,19 @@ class Search:
         return (self.low, self.high)
 
 
+@dataclass(frozen=True)
+class RunOf:
+    """What a completed run needs to have, so that a setting may name it: `setting(run=RunOf(...))`.
+
+    The run is always one on the same task. What the user calls it by (its id, a part of it, its
+    name, `latest`) is replaced by its id before anything else looks at the value.
+    """
+
+    what: str  # what is taken from it, in a word: "policy"
+    methods: tuple[str, ...]  # those whose runs have it
+    artifacts: tuple[str, ...] = ()  # kinds in the run's own folder that it is read from
+
+
 class MethodConfig(BaseModel):
     """Base of every method's configuration: frozen, and nothing undeclared is accepted."""
 
@@ -93,6 +106,8 @@ class OptionInfo:
     group: str
     aliases: tuple[str, ...] = ()
     search: Search | None = None
+    run: RunOf | None = None
+    only_with: str | None = None
 
     @property
     def alias_flags(self) -> tuple[str, ...]:
@@ -111,6 +126,9 @@ def setting(
     instead_of: tuple[str, ...] = (),
     aliases: tuple[str, ...] = (),
     search: Search | None = None,
+    run: RunOf | None = None,
+    only_with: str | None = None,
+    omit_default: bool = False,
     **limits: Any,
 ) -> Any:
     """Declare a configuration value with its unit and source.
@@ -126,13 +144,22 @@ def setting(
         aliases: names that a paper or its code has for it; users may give these, too. Presets,
             registry and fingerprint know the field's own name only.
         search: where `rlvit tune` looks for a good value.
+        run: the value names a completed run that has this; the field is a `str | None` with
+            `omit_default`.
+        only_with: a field, None by default, without which this one means nothing: giving this one
+            alone is refused, and while that one is None this one is left out of the fingerprint.
+        omit_default: the default is left out of the fingerprint, as if there were no such field: a
+            configuration that gets such a field keeps the fingerprints of the runs that there are.
+            The default is then what those did, and can never be changed.
         limits: pydantic's `gt`, `ge`, `lt`, `le`.
 
     Raises:
-        ValueError: the search leaves the limits.
+        ValueError: the search leaves the limits, or a run is named by default or searched for.
     """
     if search is not None:
         _check_search(search, limits)
+    if run is not None and (default is not None or search is not None):
+        raise ValueError("a run is named by the user alone: its default is None, without a search")
     extra: dict[str, Any] = {"unit": unit, "source": source, "group": group}
     extra["bookkeeping"] = bookkeeping
     extra["instead_of"] = list(instead_of)
@@ -140,6 +167,13 @@ def setting(
     if search is not None:
         lists = {"choices": list(search.choices), "only_if": list(search.only_if)}
         extra["search"] = {**asdict(search), **lists}
+    if omit_default or run is not None:
+        extra["omit_default"] = True
+    if run is not None:
+        lists = {"methods": list(run.methods), "artifacts": list(run.artifacts)}
+        extra["run"] = {**asdict(run), **lists}
+    if only_with is not None:
+        extra["only_with"] = only_with
     if (
         isinstance(default, int)
         and not isinstance(default, bool)
@@ -164,10 +198,22 @@ def options(config: type[MethodConfig]) -> list[OptionInfo]:
     """Return one option for each field, in the order of declaration.
 
     Raises:
-        UsageProblem: an alias cannot be; see `accepted_names`.
+        UsageProblem: an alias or an `only_with` cannot be; whoever declared the class has to
+            change it.
     """
     accepted_names(config)
-    return [_option(name, info) for name, info in config.model_fields.items()]
+    found = [_option(name, info) for name, info in config.model_fields.items()]
+    optional = {info.field for info in found if info.optional and info.default is None}
+    for info in found:
+        if info.only_with is not None and info.only_with not in optional:
+            where = f"{config.__name__}.{info.field}: only_with={info.only_with!r}"
+            raise UsageProblem(f"{where} is no field that is None by default.")
+    return found
+
+
+def run_fields(config: type[MethodConfig]) -> dict[str, RunOf]:
+    """Return what the completed run needs to have that a field names, by field."""
+    return {info.field: info.run for info in options(config) if info.run is not None}
 
 
 def accepted_names(config: type[MethodConfig]) -> dict[str, str]:
@@ -212,7 +258,17 @@ def _option(name: str, info: Any) -> OptionInfo:
         group=extra.get("group", "Options"),
         aliases=tuple(extra.get("aliases", ())),
         search=_search_of(extra),
+        run=_run_of(extra),
+        only_with=extra.get("only_with"),
     )
+
+
+def _run_of(extra: Mapping[str, Any]) -> RunOf | None:
+    """Return what a run needs to have, if a field's declaration says that it names one."""
+    if "run" not in extra:
+        return None
+    known = extra["run"]
+    return RunOf(known["what"], tuple(known["methods"]), tuple(known["artifacts"]))
 
 
 def _search_of(extra: Mapping[str, Any]) -> Search | None:
@@ -253,17 +309,35 @@ def resolve(
 
     Raises:
         UnknownName: a given name is neither a field nor an alias.
-        UsageProblem: a value has the wrong type, is out of range or contradicts another; one
-            field has two values, under different names.
+        UsageProblem: a value has the wrong type, is out of range or contradicts another, or means
+            nothing without another; one field has two values, under different names.
     """
     used = _names_used(config, given)
     values = {field: given[name] for field, name in used.items()}
     replaced = {other for field in values for other in _names_in(config, field, "instead_of")}
     kept = {name: value for name, value in preset.items() if name not in replaced}
     try:
-        return config(**{**kept, **values})
+        found = config(**{**kept, **values})
     except ValidationError as error:
         raise UsageProblem("; ".join(_explain(item, used) for item in error.errors())) from None
+    for field, other in _idle(found).items():
+        if field in used:
+            raise UsageProblem(
+                f"{to_flag(used[field])} means nothing without {to_flag(other)}: give both."
+            )
+    return found
+
+
+def _idle(config: MethodConfig) -> dict[str, str]:
+    """Return the fields that mean nothing here, each with the one that it would need."""
+    needs = _declared(type(config), "only_with")
+    return {name: other for name, other in needs.items() if getattr(config, other) is None}
+
+
+def _declared(config: type[MethodConfig], key: str) -> dict[str, Any]:
+    """Return what the fields' declarations have under a key, by field, where they have it."""
+    extras = ((name, info.json_schema_extra) for name, info in config.model_fields.items())
+    return {name: extra[key] for name, extra in extras if isinstance(extra, dict) and key in extra}
 
 
 def _names_used(config: type[MethodConfig], given: Iterable[str]) -> dict[str, str]:
@@ -308,9 +382,21 @@ def _explain(item: Any, used: Mapping[str, str]) -> str:
 
 
 def identity(config: MethodConfig) -> dict[str, Any]:
-    """Return the fields that decide the result, as plain values, for the fingerprint."""
-    kept = bookkeeping(config)
-    return {name: value for name, value in flat(config).items() if name not in kept}
+    """Return the fields that decide the result, as plain values, for the fingerprint.
+
+    What means nothing beside the other values is left out; so are defaults that a field's
+    declaration leaves out (`omit_default`).
+    """
+    usual = omitted_defaults(type(config)).items()
+    left = {*bookkeeping(config), *_idle(config)}
+    left |= {name for name, default in usual if getattr(config, name) == default}
+    return {name: value for name, value in flat(config).items() if name not in left}
+
+
+def omitted_defaults(config: type[MethodConfig]) -> dict[str, Any]:
+    """Return the defaults that are left out of `identity`, by field."""
+    names = _declared(config, "omit_default")
+    return {name: config.model_fields[name].default for name in names}
 
 
 def bookkeeping(config: MethodConfig) -> dict[str, Any]:

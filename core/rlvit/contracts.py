@@ -409,6 +409,9 @@ class RunContext(Protocol):
     def keep(self, kind: str, inputs: Mapping[str, Any], build: Callable[[Path], None]) -> Artifact:
         """Build an artifact that is this run's alone, in its own folder."""
 
+    def finished(self, run_id: str) -> FinishedRun:
+        """Return the completed run that a setting of the configuration names."""
+
     def stage(self, name: str, total: int, unit: str) -> StageProgress:
         """Begin a stage of the run."""
 

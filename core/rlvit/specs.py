@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -292,6 +293,68 @@ class StageCost:
     host_seconds: float  # work that no device speeds up, such as emulation
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """What a paper prints or draws, or a comparison that it lacks, and the run that makes it.
+
+    Without a preset there is no run: its numbers are the printed ones alone, and `note` says why.
+    A run has one always, since the default is another with a GPU than without.
+
+    Raises:
+        ValueError: it cannot be one; the message says what was expected.
+    """
+
+    name: str  # what is tried: "a fixed number of patches"
+    reproduces: str  # "Table 3", "section 4.2"; or that the paper lacks it
+    preset: str = ""
+    values: Mapping[str, Setting] = field(default_factory=dict)  # of the configuration's fields
+    slots: Mapping[str, str] = field(default_factory=dict)  # parts other than the preset's
+    protocol: str = ""  # other than the preset's
+    task: str = ""  # the only one that it is about; "" if it can be tried on several
+    rest: str = ""  # options of `rlvit run` itself, as they are typed: "--selector-from RUN"
+    note: str = ""  # what to know of it; where there is no run, why
+
+    def __post_init__(self) -> None:
+        """Refuse what would show no command, or a wrong one."""
+        for name in ("name", "reproduces", "preset", "protocol", "task", "rest", "note"):
+            text = getattr(self, name)
+            if not isinstance(text, str) or (name in ("name", "reproduces") and not text):
+                raise ValueError(f"{name}: expected text, got {text!r}")
+        where = f"the experiment {self.name!r}"
+        if not self.preset and (self.values or self.slots or self.protocol or self.rest):
+            raise ValueError(f"{where} has options and no preset; expected one of its method's")
+        if not self.preset and not self.note:
+            raise ValueError(f"{where} has no preset; expected a note that says why")
+        for name, value in {**self.values, **self.slots}.items():
+            if not isinstance(value, bool | int | float | str):
+                raise ValueError(f"{where}: {name} is {value!r}; expected what can be typed")
+        if self.rest and not self.rest.startswith("--"):
+            raise ValueError(f"{where}: rest is {self.rest!r}; expected options, as --seeds 0-4")
+        shlex.split(self.rest)
+
+    def command(self, method: MethodSpec) -> str:
+        """Return the whole command line; "" if there is no run.
+
+        What is left to the user stands in capitals: `--puzzle PUZZLE`.
+        """
+        from rlvit.config import to_flag
+
+        if not self.preset:
+            return ""
+        words = ["rlvit", "run", "--plugin", method.name, "--preset", self.preset]
+        words += ["--protocol", self.protocol] if self.protocol else []
+        for slot, part in self.slots.items():
+            words += [f"--{slot}", part]
+        for name, value in self.values.items():
+            if isinstance(value, bool):
+                words.append(to_flag(name if value else f"no_{name}"))
+            else:
+                words += [to_flag(name), str(value)]
+        words += shlex.split(self.rest)
+        kind = method.task_kind
+        return shlex.join([*words, f"--{kind}", self.task or kind.upper()])
+
+
 Parts = Mapping[str, Any]  # slot -> the specification of the part in it
 
 
@@ -334,6 +397,8 @@ class MethodSpec:
     # Values beside those of the preset `quick` with which a run takes seconds: conformance checks
     # train so.
     smallest: Mapping[str, Any] = field(default_factory=dict)
+    # What its paper has and what it lacks, with the runs that make it: `rlvit plugins show NAME`.
+    experiments: tuple[Experiment, ...] = ()
 
     def __post_init__(self) -> None:
         """Every method has the same four presets, so that users need not learn others."""
@@ -341,6 +406,10 @@ class MethodSpec:
         missing = set(PRESET_NAMES) - {preset.name for preset in self.presets}
         if missing:
             raise ValueError(f"method {self.name!r} lacks the presets {sorted(missing)}")
+        tried = [experiment.name for experiment in self.experiments]
+        twice = sorted({name for name in tried if tried.count(name) > 1})
+        if twice:
+            raise ValueError(f"method {self.name!r} has two experiments {twice[0]!r}")
 
     def preset(self, name: str) -> Preset:
         """Return the preset of that name.

@@ -29,6 +29,7 @@ UPDATES = "updates"  # iterations of training
 def rlvit_methods() -> Sequence[MethodSpec]:
     """Offer the method."""
     from rlvit_agentvit.config import PRESETS, AgentvitConfig
+    from rlvit_agentvit.experiments import EXPERIMENTS
 
     def train(context: Any, config: Any) -> None:
         from rlvit_agentvit.experiment import train
@@ -58,6 +59,7 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             estimate=estimate,
             adapt=adapt,
             progress={"eval/top1": "val/top1_masked", "eval/gmacs": "val/kept"},
+            experiments=EXPERIMENTS,
         )
     ]
 

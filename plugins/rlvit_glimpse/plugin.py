@@ -10,7 +10,7 @@ from rlvit.hookspecs import hookimpl
 from rlvit.sections import ReportSection, SectionContent, SectionRequest
 from rlvit.specs import DATASET, MethodSpec, MetricDef, PublishedResult
 
-RLVIT_API = ">=1,<2"  # the versions of the plugin API that this is written for
+RLVIT_API = ">=1.1,<2"  # the versions of the plugin API that this is written for
 CITE = "PPO glimpse: an agent moves and zooms a window over an image until it can name it"
 STEPS = "environment steps"
 MEASURED = "updates"
@@ -20,6 +20,7 @@ MEASURED = "updates"
 def rlvit_methods() -> Sequence[MethodSpec]:
     """Offer the method."""
     from rlvit_glimpse.config import GlimpseConfig
+    from rlvit_glimpse.experiments import EXPERIMENTS
     from rlvit_glimpse.presets import PRESETS
 
     def train(context: Any, config: Any) -> None:
@@ -50,6 +51,7 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             estimate=estimate,
             adapt=adapt,
             progress={"eval/top1": "val/accuracy"},
+            experiments=EXPERIMENTS,
         )
     ]
 

@@ -36,6 +36,7 @@ CITE = "RL4DViT: multi-agent reinforcement learning drops tokens of Vision Trans
 def rlvit_methods() -> Sequence[MethodSpec]:
     """Offer the method."""
     from rlvit_rl4dvit.config import Rl4dvitConfig
+    from rlvit_rl4dvit.experiments import EXPERIMENTS
     from rlvit_rl4dvit.presets import PRESETS
 
     def train(context: Any, config: Any) -> None:
@@ -73,6 +74,7 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             progress={"eval/top1": "rl/accuracy", "eval/gmacs": "rl/gmacs"},
             export=export,
             smallest=SMALLEST,
+            experiments=EXPERIMENTS,
         )
     ]
 

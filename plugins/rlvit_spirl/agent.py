@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rlvit.contracts import Selector, SelectorView
 from rlvit.errors import RlvitError
+from rlvit.nn.graphs import CapturedStep, restore_optimiser, upload
 from rlvit.nn.pruning import Lazy
 from rlvit.nn.selection import decide
 from rlvit.rl.categorical import cross_entropy, expected_value, kl_divergence, project, support
@@ -22,6 +23,7 @@ from rlvit_spirl.mae import FRAME, MaskedAutoencoder
 from rlvit_spirl.network import EMBEDDING, STACK, SpirlNetwork
 
 PRIORITY_RANGE = (1e-6, 1e6)  # nats (published code)
+LOGGED = ("train/loss", "train/gradient_norm", "train/priority", "train/value")  # of each update
 
 
 class PatchFeatures:
@@ -58,6 +60,7 @@ class PatchFeatures:
         self.latest = 0  # patches kept in the newest frame
         # Of the newest frames the ids [B, L] and embeddings [B, L, 64] of what was kept: for films.
         self.looked: tuple[Tensor, Tensor] | None = None
+        self.embed = CapturedStep(self._embed, device, name="embedding a frame")
         self.forget()
 
     dtype = np.float32  # of what the replay keeps
@@ -87,10 +90,16 @@ class PatchFeatures:
         self.frames = self.kept = self.full = 0
         self.by_count = np.zeros(self.alive.shape[1] + 1, dtype=np.int64)  # frames that kept k
 
-    def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Select and embed. The shape is fixed by the cap, so one frame is never unlike another."""
-        embedded: NDArray[np.float32] = self.look(frame[None], [0])[0].cpu().numpy()
-        return embedded
+    def __call__(self, frame: NDArray[np.uint8]) -> NDArray[np.float32] | Tensor:
+        """Select and embed: [L, 64], an array on the CPU, on a GPU a tensor that stays there.
+
+        The shape is fixed by the cap, so one frame is never unlike another.
+        """
+        embedded = self.look(frame[None], [0])[0]
+        if embedded.device.type != "cpu":
+            return embedded
+        array: NDArray[np.float32] = embedded.numpy()
+        return array
 
     @torch.inference_mode()
     def look(self, frames: NDArray[np.uint8], real: Sequence[int]) -> Tensor:
@@ -107,9 +116,13 @@ class PatchFeatures:
         self.latest = int(counts[-1])
         self.full += int((counts == order.shape[1]).sum())
         np.add.at(self.by_count, counts.numpy(), 1)
-        features = self.backbone.embed_selected(images.to(self.device), order.to(self.device))
-        self.looked = (order, torch.as_tensor(features))
-        return self.looked[1]
+        (features,) = self.embed(images, order)
+        self.looked = (order, features)
+        return features
+
+    def _embed(self, images: Tensor, order: Tensor) -> tuple[Tensor]:
+        """Embed the patches `order` [B, L] of frames [B, 3, 96, 96]."""
+        return (torch.as_tensor(self.backbone.embed_selected(images, order)),)
 
     def _order(self, images: Tensor) -> Tensor:
         """Return the ids of the patches to keep [B, L], -1 pads at the end.
@@ -119,7 +132,8 @@ class PatchFeatures:
         """
 
         def attention() -> Tensor:
-            return self.backbone.class_attention(images.to(self.device)).flatten().cpu()  # [B * N]
+            seen = upload(images, self.device)
+            return self.backbone.class_attention(seen).flatten().cpu()  # [B * N]
 
         data = Lazy({"images": lambda: images, "attention": attention})
         grid = (self.backbone.rows, self.backbone.columns)
@@ -175,7 +189,10 @@ def patch_network(actions: int, config: SpirlConfig, generator: torch.Generator)
 
 
 class RainbowAgent:
-    """Learns distributions of returns (Hessel et al. 2018 with the values of Table 10)."""
+    """Learns distributions of returns (Hessel et al. 2018 with the values of Table 10).
+
+    Noise is drawn on the CPU wherever the agent learns, so that its stream is the same everywhere.
+    """
 
     def __init__(
         self,
@@ -192,8 +209,8 @@ class RainbowAgent:
             config: a `RainbowConfig`, of the kind that `make_network` reads.
             device: where it learns.
             generator: for weights and noise.
-            make_network: returns a module with a `head` whose noise can be drawn anew; called with
-                stacks [B, 4, ...] it returns log-probabilities [B, A, Z].
+            make_network: returns a module with a `head` whose noise can be drawn and placed; called
+                with stacks [B, 4, ...] it returns log-probabilities [B, A, Z].
         """
 
         def network() -> Any:
@@ -204,54 +221,85 @@ class RainbowAgent:
         self.target.load_state_dict(self.online.state_dict())
         self.target.requires_grad_(False)
         self.optimiser = torch.optim.Adam(
-            self.online.parameters(), lr=config.lr, eps=config.adam_eps, fused=True
+            self.online.parameters(),
+            lr=config.lr,
+            eps=config.adam_eps,
+            fused=True,
+            capturable=device.type == "cuda",
         )
         self.support = support(-config.v_max, config.v_max, config.atoms, device)
         self.updates = 0
+        self.choose = CapturedStep(self._choose, device, name="acting")
+        self.learn = CapturedStep(self._learn, device, name="the update")
 
     @torch.inference_mode()
-    def act(self, stack: NDArray[Any]) -> int:
+    def act(self, stack: NDArray[Any] | Tensor) -> int:
         """Choose the best action for a stack [4, ...] under the present noise."""
-        if self.config.acting_noise == "step":
-            self.online.head.resample(self.generator)
-        stacks = torch.from_numpy(stack[None]).to(self.device)
+        anew = self.config.acting_noise == "step"
+        noise = [self.online.head.draw(self.generator)] if anew else []
+        (action,) = self.choose(torch.as_tensor(stack)[None], *noise)
+        return int(action)
+
+    def _choose(self, stacks: Tensor, *noise: Tensor) -> tuple[Tensor]:
+        """Return the best action for stacks [1, 4, ...], under new noise [E] if there is any."""
+        for one in noise:
+            self.online.head.place(one)
         values = expected_value(self.online(stacks, noisy=True).exp(), self.support)  # [1, A]
-        return int(values.argmax())
+        return (values.argmax(),)
 
     def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Take one step of Adam; return the new priorities [B] and what to log."""
-        self.online.head.resample(self.generator)  # the target keeps the noise of its last copy
-        to = self.device
-        rows = torch.arange(len(batch.actions), device=to)
-        following = batch.next_observations.to(to)
+        """Take one step of Adam; return the new priorities [B] and what to log.
+
+        A GPU may still be at it when this returns.
+        """
+        priorities, logged = self.learn(
+            self.online.head.draw(self.generator),
+            batch.observations,
+            batch.next_observations,
+            batch.actions,
+            batch.returns,
+            batch.bootstrap_discounts,
+            batch.importance_weights,
+        )
+        self.updates += 1
+        if self.updates % self.config.target_every == 0:
+            self.target.load_state_dict(self.online.state_dict())
+        return priorities, dict(zip(LOGGED, logged.unbind(), strict=True))
+
+    def _learn(
+        self,
+        noise: Tensor,
+        observations: Tensor,
+        following: Tensor,
+        actions: Tensor,
+        returns: Tensor,
+        discounts: Tensor,
+        weights: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Take one step of Adam under new noise [E]; return priorities [B] and `LOGGED` [4].
+
+        Stacks are [B, 4, ...], everything else is [B]. The target network keeps the noise of its
+        last copy.
+        """
+        self.online.head.place(noise)
         with torch.no_grad():
             best = self.online(following, noisy=True).exp()  # [B, A, Z]
             judged = self.target(following, noisy=True).exp()
-            distribution = project(
-                batch.returns.to(to),
-                batch.bootstrap_discounts.to(to),
-                double_q_target_distribution(best, judged, self.support),
-                self.support,
-            )  # [B, Z]
-        predicted = self.online(batch.observations.to(to), noisy=True)
-        predicted = predicted[rows, batch.actions.to(to)]  # [B, Z]
-        loss = (cross_entropy(distribution, predicted) * batch.importance_weights.to(to)).mean()
+            next_distribution = double_q_target_distribution(best, judged, self.support)
+            distribution = project(returns, discounts, next_distribution, self.support)  # [B, Z]
+        predicted = self.online(observations, noisy=True)  # [B, A, Z]
+        chosen = actions[:, None, None].expand(-1, 1, predicted.shape[-1])
+        predicted = predicted.gather(1, chosen)[:, 0]  # [B, Z]
+        loss = (cross_entropy(distribution, predicted) * weights).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.online.parameters(), self.config.grad_clip)
         self.optimiser.step()
-        self.updates += 1
-        if self.updates % self.config.target_every == 0:
-            self.target.load_state_dict(self.online.state_dict())
 
         predicted = predicted.detach()
         priorities = kl_divergence(distribution, predicted).clamp(*PRIORITY_RANGE)
-        return priorities, {
-            "train/loss": loss.detach(),
-            "train/gradient_norm": norm,
-            "train/priority": priorities.mean(),
-            "train/value": expected_value(predicted.exp(), self.support).mean(),
-        }
+        value = expected_value(predicted.exp(), self.support).mean()
+        return priorities, torch.stack([loss.detach(), norm, priorities.mean(), value])
 
     def state(self) -> dict[str, Any]:
         """Return weights, noise, optimiser and random stream."""
@@ -267,7 +315,8 @@ class RainbowAgent:
         """Go back to a saved state."""
         self.online.load_state_dict(state["online"])
         self.target.load_state_dict(state["target"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        restore_optimiser(self.optimiser, state["optimiser"])
+        self.learn.forget()  # the optimiser's state lies elsewhere now
         self.generator.set_state(state["generator"])
         self.updates = state["updates"]
 

@@ -19,6 +19,7 @@ from rlvit_spirl.mae_config import MaeConfig
 from rlvit_spirl.rainbow_config import NETWORK, REGIME_400K, RainbowConfig
 
 SELECT = "Patch selection"
+REFINE = "Autoencoder that goes on learning (off by default)"
 
 # Share of the patches that is kept at most (Table 13, "Maximal Ratio").
 SALIENT = "mae-salient"  # the selector that finds a keep ratio by itself
@@ -117,12 +118,68 @@ class SpirlConfig(RainbowConfig, MaeConfig):
         group=NETWORK,
     )
 
+    refine_every: int | None = setting(
+        None,
+        help="Steps between rounds in which the MAE goes on learning, from frames of play; none: "
+        "it stays as it was pre-trained.",
+        unit="agent steps",
+        source="appendix B.2: frozen (A.2 expects better of one that is trained online)",
+        group=REFINE,
+        omit_default=True,
+        ge=1,
+    )
+    refine_epochs: float = setting(
+        1.0,
+        help="Frames drawn in a round from all play so far, for each frame played since the last.",
+        unit="-",
+        source="rlvit",
+        group=REFINE,
+        only_with="refine_every",
+        gt=0,
+    )
+    refine_lr: float = setting(
+        2.5e-5,
+        help="AdamW's step size in all rounds; its other values are those of the pre-training.",
+        unit="-",
+        source="rlvit: a tenth of the pre-training's largest (Table 5)",
+        group=REFINE,
+        only_with="refine_every",
+        gt=0,
+    )
+
     @model_validator(mode="after")
     def _whole_heads(self) -> SpirlConfig:
         """Refuse heads that do not divide the width."""
         if self.dim % self.heads:
             raise ValueError(f"--dim {self.dim} is no multiple of --heads {self.heads}")
         return self
+
+    @model_validator(mode="after")
+    def _rounds_that_can_be(self) -> SpirlConfig:
+        """Refuse rounds that would never be held, or would learn nothing."""
+        if self.refine_every is None:
+            return self
+        if self.refine_every >= self.steps:
+            raise ValueError(
+                f"--refine-every {self.refine_every} is not less than --steps {self.steps}: "
+                "the autoencoder would never go on learning"
+            )
+        if not self.round_iterations:
+            raise ValueError(
+                f"--refine-epochs {self.refine_epochs:g} of --refine-every {self.refine_every} "
+                f"steps are less than one batch: --mae-batch-size is {self.mae_batch_size}"
+            )
+        return self
+
+    @property
+    def rounds(self) -> int:
+        """The rounds in which the autoencoder goes on learning: none after the last step."""
+        return 0 if self.refine_every is None else (self.steps - 1) // self.refine_every
+
+    @property
+    def round_iterations(self) -> int:
+        """The MAE training iterations of a round; an incomplete batch is dropped."""
+        return int((self.refine_every or 0) * self.refine_epochs) // self.mae_batch_size
 
     def ratio_of(self, game: str) -> float | None:
         """Return the keep ratio of a game, None where it has to be found from frames."""

@@ -17,6 +17,7 @@ OVERHEAD = 4e-3  # seconds a step for everything else: hashing, embedding, actin
 UPDATE_OVERHEAD = 4e-3  # seconds an update: small operations that no device speeds up
 FRAME_UPDATE = 1.0e9  # one update of the network on whole frames, 32 transitions
 FRAME_OVERHEAD = 1e-3  # seconds a step of an agent on whole frames
+FRAME_BYTES = 3 * 96 * 96
 GAME_LENGTH = 500  # agent steps of a game played by a weak policy
 
 
@@ -27,12 +28,13 @@ def estimate(config: SpirlConfig, task: TaskSpec, protocol: Protocol) -> list[St
     length = min(int(protocol.settings["evaluation_horizon"]), GAME_LENGTH)
     games = int(protocol.settings["episodes"])
     looked = ERROR * MISSED * PATCHES
+    trained = 3 * MAE_FRAME * config.mae_batch_size  # one iteration
     return [
-        StageCost("frames", f"{frames:,} frames", 0.0, frames * EMULATOR),
+        _recording(config, frames, looked),
         StageCost(
             "pretrain",
             f"{iterations:,} iterations of {config.mae_batch_size}",
-            3 * MAE_FRAME * config.mae_batch_size * iterations,
+            trained * iterations,
             0.0,
         ),
         StageCost(
@@ -41,12 +43,48 @@ def estimate(config: SpirlConfig, task: TaskSpec, protocol: Protocol) -> list[St
             config.steps * looked + updates * UPDATE,
             config.steps * (EMULATOR + OVERHEAD) + updates * UPDATE_OVERHEAD,
         ),
+        *_refining(config, trained, looked),
         StageCost(
             "evaluate",
             f"{games} games of about {length:,} steps",
             games * length * looked,
             games * length * (EMULATOR + OVERHEAD),
         ),
+    ]
+
+
+def _recording(config: SpirlConfig, frames: int, looked: float) -> StageCost:
+    """Return the cost of recording frames; a trained policy is taken for one of `spirl`.
+
+    Args:
+        config: of the run.
+        frames: how many.
+        looked: floating-point operations of a frame's error map.
+    """
+    if config.frames_from is None:
+        return StageCost("frames", f"{frames:,} frames", 0.0, frames * EMULATOR)
+    amount = f"{frames:,} frames of a trained policy"
+    return StageCost("frames", amount, frames * looked, frames * (EMULATOR + OVERHEAD))
+
+
+def _refining(config: SpirlConfig, trained: float, looked: float) -> list[StageCost]:
+    """Return the cost of the rounds in which the autoencoder goes on learning.
+
+    Args:
+        config: of the run.
+        trained: floating-point operations of an iteration.
+        looked: of a frame's error map; the whole replay needs them in every round.
+    """
+    if config.refine_every is None:
+        return []
+    rounds = config.rounds
+    iterations, frames = rounds * config.round_iterations, rounds * config.refine_every
+    again = frames * (rounds + 1) // 2  # N in the first round, 2 N in the second, ..
+    kept = f"{frames * FRAME_BYTES / 1e6:,.0f} MB kept"
+    train = f"{iterations:,} iterations in {rounds} rounds"
+    return [
+        StageCost("refine", train, iterations * trained, 0.0),
+        StageCost("embed", f"{again:,} frames, {kept}", again * looked, again * OVERHEAD),
     ]
 
 

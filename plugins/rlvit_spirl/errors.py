@@ -4,6 +4,7 @@ Nearly all of SPIRL's compute goes into such errors. What is computed here leave
 which is constant or is not read; that changes results by float32 rounding only.
 """
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -31,6 +32,34 @@ def neighbourhoods(rows: int, columns: int) -> NDArray[np.int64]:
     return np.stack(shifted, axis=1)
 
 
+@dataclass(frozen=True)
+class Scratch:
+    """Memory that the decoder's first two blocks write for P targets, allocated once.
+
+    One row a token, and where it is needed one more, to be dropped.
+    """
+
+    tokens: Tensor  # [P * 145 + 1, 128]
+    attended: Tensor  # [P * 145 + 1, 128]
+    both: Tensor  # [P * 145 + 1, 256]
+    projected: Tensor  # [P * 145, 384]
+    hidden: Tensor  # [P * 145, 512]
+    offset: Tensor  # [P, 1] the first row of each target
+
+    @classmethod
+    def allocate(cls, part: int, length: int, hidden: int, like: Tensor) -> "Scratch":
+        """Allocate it for `part` targets of `length` tokens, as wide as the rows of `like`."""
+        dim, rows = like.shape[-1], part * length
+        return cls(
+            tokens=like.new_empty(rows + 1, dim),
+            attended=like.new_empty(rows + 1, dim),
+            both=like.new_empty(rows + 1, 2 * dim),
+            projected=like.new_empty(rows, 3 * dim),
+            hidden=like.new_empty(rows, hidden),
+            offset=torch.arange(0, rows, length, device=like.device)[:, None],
+        )
+
+
 class TargetDecoder:
     """The decoder of a masked autoencoder for one target patch seen through its 8 neighbours.
 
@@ -42,10 +71,11 @@ class TargetDecoder:
     bias of the keys adds the same to every score and drops out of the softmax.
 
     The first two blocks run on `part` targets at a time and write to memory allocated once:
-    four hidden layers are what a core's cache holds, and fresh pages cost more than sums.
+    four hidden layers are what a core's cache holds, and fresh pages cost more than sums. A GPU
+    has all targets of a call at once (`part` None), with such memory for each size of a call.
     """
 
-    def __init__(self, mae: MaskedAutoencoder, part: int) -> None:
+    def __init__(self, mae: MaskedAutoencoder, part: int | None) -> None:
         """Precompute on the device of `mae`, whose decoder weights are shared.
 
         Construct and call it in inference mode. Later changes of the weights are not seen.
@@ -59,7 +89,9 @@ class TargetDecoder:
         self._place_tokens(mae)
         self._precompute_first()
         self._precompute_last()
-        self._allocate()
+        self._scratch: dict[int, Scratch] = {}  # by the number of targets
+        if part is not None:
+            self._scratch_for(part)
 
     def _place_tokens(self, mae: MaskedAutoencoder) -> None:
         """Tabulate where each target's variable tokens go, and the tokens that are constant."""
@@ -100,30 +132,29 @@ class TargetDecoder:
         self.w_k = w_k.reshape(self.heads, -1, len(w_q)).contiguous()  # [H, d, 128]
         self.w_v = w_v.reshape(self.heads, -1, len(w_q)).transpose(1, 2).contiguous()  # [H, 128, d]
 
-    def _allocate(self) -> None:
-        """Allocate what the first two blocks write: one row a token, and one to be dropped."""
-        dim, hidden = self.masked.shape[1], self.first.mlp.fc1.out_features
-        rows = self.part * self.length
-        self.tokens = self.masked.new_empty(rows + 1, dim)
-        self.attended = self.masked.new_empty(rows + 1, dim)
-        self.both = self.masked.new_empty(rows + 1, 2 * dim)
-        self.projected = self.masked.new_empty(rows, 3 * dim)
-        self.hidden = self.masked.new_empty(rows, hidden)
-        self.offset = torch.arange(0, rows, self.length, device=self.masked.device)[:, None]
+    def _scratch_for(self, part: int) -> Scratch:
+        """Return the memory for so many targets at once."""
+        if part not in self._scratch:
+            hidden = self.first.mlp.fc1.out_features
+            self._scratch[part] = Scratch.allocate(part, self.length, hidden, self.masked)
+        return self._scratch[part]
 
     def __call__(self, tokens: Tensor, target: Tensor, count: int) -> Tensor:
         """Predict the patches `target` int64 [B]: returns [B, 192], of which `count` are valid.
 
         `tokens` [B, 9, 128] are the embedded class token and the 8 neighbours in row order,
         without position codes; what stands for a neighbour outside the frame is ignored. B is
-        a multiple of `part`; parts wholly beyond `count` are skipped.
+        a multiple of `part`, if there is one; parts wholly beyond `count` are skipped.
         """
         batch, _, dim = tokens.shape
+        part = batch if self.part is None else self.part
+        scratch = self._scratch_for(part)
         own = tokens.new_zeros(batch, dim)
         mixed = tokens.new_zeros(self.heads, batch, dim)
-        for start in range(0, count, self.part):
-            rows = slice(start, start + self.part)
-            x = self._second(self._first(tokens[rows], target[rows]))  # [P, 145, 128]
+        for start in range(0, count, part):
+            rows = slice(start, start + part)
+            x = self._first(tokens[rows], target[rows], scratch)
+            x = self._second(x, scratch)  # [P, 145, 128]
             own[rows], mixed[:, rows] = self._gather(x, target[rows])
         x = (mixed @ self.w_v).transpose(0, 1).flatten(1) + self.b_v  # [B, 128]
         x = own + self.last.attn.proj(x)
@@ -131,25 +162,28 @@ class TargetDecoder:
         prediction: Tensor = self.pred(self.norm(x))
         return prediction
 
-    def _first(self, tokens: Tensor, target: Tensor) -> Tensor:
+    def _first(self, tokens: Tensor, target: Tensor, scratch: Scratch) -> Tensor:
         """Run the first block: all tokens [P * 145, 128] from the variable ones [P, 9, 128]."""
         part, slots, dim = tokens.shape
         place = self.places[target]  # [P, 9]
         missing = place == self.length  # the row beyond the last token
-        rows = (place + self.offset).masked_fill_(missing, part * self.length).flatten()  # [P * 9]
+        rows = (place + scratch.offset).masked_fill_(missing, part * self.length)
+        rows = rows.flatten()  # [P * 9]
         x = tokens + self.position[place]  # [P, 9, 128]
         qkv = self.first.attn.qkv(self.first.norm1(x)).flatten(0, 1)  # [P * 9, 384]
 
         heads = qkv.view(part, slots, 3, self.heads, -1)
-        self._constant_queries(heads[:, :, 1:], missing, target)
-        variable = self._variable_queries(heads[:, :, 0], qkv[:, dim:], rows)
-        self.attended.index_copy_(0, rows, variable)
+        self._constant_queries(heads[:, :, 1:], missing, target, scratch)
+        variable = self._variable_queries(heads[:, :, 0], qkv[:, dim:], rows, scratch)
+        scratch.attended.index_copy_(0, rows, variable)
 
-        self.tokens[:-1].view(part, self.length, dim).copy_(self.masked)
-        self.tokens.index_copy_(0, rows, x.flatten(0, 1))
-        return self._finish(self.first, self.tokens[:-1], self.attended[:-1])
+        scratch.tokens[:-1].view(part, self.length, dim).copy_(self.masked)
+        scratch.tokens.index_copy_(0, rows, x.flatten(0, 1))
+        return self._finish(self.first, scratch.tokens[:-1], scratch.attended[:-1], scratch.hidden)
 
-    def _constant_queries(self, keys_values: Tensor, missing: Tensor, target: Tensor) -> None:
+    def _constant_queries(
+        self, keys_values: Tensor, missing: Tensor, target: Tensor, scratch: Scratch
+    ) -> None:
         """Let the mask tokens attend in the first block; writes their rows of `attended`.
 
         They attend to the 9 variable keys in `keys_values` [P, 9, 2, H, d] and, as if to one
@@ -168,37 +202,39 @@ class TargetDecoder:
             from_variable.permute(1, 2, 0, 3),
             share[:, :, 0].permute(1, 2, 0)[..., None],
             self.constant_value[target].view(part, self.patches, self.heads, -1),
-            out=self.attended[:-1].view(part, self.length, self.heads, -1)[:, 1:],
+            out=scratch.attended[:-1].view(part, self.length, self.heads, -1)[:, 1:],
         )
 
-    def _variable_queries(self, queries: Tensor, keys_values: Tensor, rows: Tensor) -> Tensor:
+    def _variable_queries(
+        self, queries: Tensor, keys_values: Tensor, rows: Tensor, scratch: Scratch
+    ) -> Tensor:
         """Let the 9 variable `queries` [P, 9, H, d] attend to all 145 keys: [P * 9, 128]."""
         part, slots, heads, _ = queries.shape
-        both = self.both[:-1].view(part, self.length, -1)
+        both = scratch.both[:-1].view(part, self.length, -1)
         both.copy_(self.keys_values)
-        self.both.index_copy_(0, rows, keys_values)  # [P, 145, 256]
+        scratch.both.index_copy_(0, rows, keys_values)  # [P, 145, 256]
         k, v = both.view(part, self.length, 2, heads, -1).permute(2, 0, 3, 1, 4).unbind()
         y = functional.scaled_dot_product_attention(queries.transpose(1, 2), k, v)
         return y.transpose(1, 2).reshape(part * slots, -1)
 
-    def _second(self, x: Tensor) -> Tensor:
+    def _second(self, x: Tensor, scratch: Scratch) -> Tensor:
         """Run the second block on `x` [P * 145, 128] in place; returns it as [P, 145, 128]."""
         attention = self.second.attn
         y, weight = self.second.norm1(x), attention.qkv.weight
-        torch.addmm(attention.qkv.bias, y, weight.t(), out=self.projected)
-        heads = self.projected.view(self.part, self.length, 3, self.heads, -1)
+        torch.addmm(attention.qkv.bias, y, weight.t(), out=scratch.projected)
+        heads = scratch.projected.view(-1, self.length, 3, self.heads, y.shape[-1] // self.heads)
         q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # 3 x [P, H, 145, d]
         y = functional.scaled_dot_product_attention(q, k, v)
         y = y.transpose(1, 2).reshape(x.shape)
-        return self._finish(self.second, x, y).view(self.part, self.length, -1)
+        return self._finish(self.second, x, y, scratch.hidden).view(-1, self.length, x.shape[-1])
 
-    def _finish(self, block: Block, x: Tensor, attended: Tensor) -> Tensor:
+    def _finish(self, block: Block, x: Tensor, attended: Tensor, hidden: Tensor) -> Tensor:
         """Add the projection of `attended` and then the MLP to `x` [P * 145, 128], in place."""
         proj, mlp = block.attn.proj, block.mlp
         x.add_(proj.bias).addmm_(attended, proj.weight.t())
-        torch.addmm(mlp.fc1.bias, block.norm2(x), mlp.fc1.weight.t(), out=self.hidden)
-        torch.ops.aten.gelu_(self.hidden)
-        return x.add_(mlp.fc2.bias).addmm_(self.hidden, mlp.fc2.weight.t())
+        torch.addmm(mlp.fc1.bias, block.norm2(x), mlp.fc1.weight.t(), out=hidden)
+        torch.ops.aten.gelu_(hidden)
+        return x.add_(mlp.fc2.bias).addmm_(hidden, mlp.fc2.weight.t())
 
     def _gather(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Let the targets attend in the last block to `x` [P, 145, 128].
@@ -217,8 +253,10 @@ class TargetDecoder:
 class PatchErrors:
     """The errors of batches of patches (SPIRL, section 4.2 and Eq. 3), nothing remembered."""
 
-    def __init__(self, mae: MaskedAutoencoder, part: int, error_space: ErrorSpace) -> None:
+    def __init__(self, mae: MaskedAutoencoder, part: int | None, error_space: ErrorSpace) -> None:
         """Precompute for the present weights of `mae`, on its device, in inference mode.
+
+        The decoder has `part` patches at a time, or all of a call (None).
 
         In the error space "normalised" the prediction is compared with the target standardised
         by its own mean and deviation (published code); in "pixels" the prediction is scaled back
@@ -252,7 +290,7 @@ class PatchErrors:
         """Compute errors [B]; the first `count` are valid.
 
         `around` [B, 9, 192] in 0..1 holds the neighbourhoods, the patch in question in the
-        middle; `target` int64 [B] is its number. B is a multiple of `part`.
+        middle; `target` int64 [B] is its number. B is a multiple of `part`, if there is one.
         """
         truth, prediction = around[:, 4], self.predict(around, target, count)
         normalised, mean, deviation = normalise_patches(truth)

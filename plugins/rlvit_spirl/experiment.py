@@ -14,10 +14,11 @@ from rlvit_spirl.agent import GreedyPolicy, PatchFeatures, RainbowAgent
 from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.film import Camera
 from rlvit_spirl.frames import load_frames, recorded_frames
-from rlvit_spirl.learning import Learnt, at_once, best_median, keep_agent, learn
+from rlvit_spirl.learning import Learnt, at_once, best_median, keep_agent, learn, nothing
 from rlvit_spirl.mae import PATCHES
 from rlvit_spirl.pictures import Subject
-from rlvit_spirl.pretrain import pretrained
+from rlvit_spirl.pretraining import autoencoder
+from rlvit_spirl.refining import Refining, keep_refined, take_weights
 from rlvit_spirl.selection import cap
 from rlvit_spirl.showing import show_run
 
@@ -25,9 +26,12 @@ from rlvit_spirl.showing import show_run
 def train(context: RunContext, config: SpirlConfig) -> None:
     """Train and evaluate one agent."""
     mae_seed = config.mae_seed if config.share_mae else context.seed
-    mae = pretrained(context, config, mae_seed)
+    mae = autoencoder(context, config, mae_seed)
+    evaluating = context.restored("evaluate")
+    saved = context.restored("learn") or evaluating
+    if saved is not None:
+        take_weights(mae, saved["features"])
     selector: Selector = context.part("selector").make(mae, config, context.task)
-    saved = context.restored("learn") or context.restored("evaluate")
     if saved is not None:
         selector.restore(saved["features"]["selector"])
     elif config.ratio_of(context.task.name) is None:
@@ -41,6 +45,8 @@ def train(context: RunContext, config: SpirlConfig) -> None:
     rate = cap(config.ratio_of(context.task.name) or 1.0) / PATCHES
     features = PatchFeatures(selector, mae, PATCHES, context.device, rate=rate, generator=draws)
     patches = features.prime()  # L, fixed by the cap
+    refining = Refining(context, config, features) if config.refine_every else None
+    observe, between = (refining, refining.between) if refining else (features, nothing)
     stream = context.generator("environment")
     settings = {"terminal_on_life_loss": True, **context.protocol.settings}
     environment = context.task.make(settings, int(stream.integers(2**31)))
@@ -52,20 +58,22 @@ def train(context: RunContext, config: SpirlConfig) -> None:
         return context.evaluate(GreedyPolicy(agent, features, patches, at_once(context)), step)
 
     if saved is not None:
-        features.restore(saved["features"])
+        observe.restore(saved["features"])
         agent.restore(saved["agent"])
-    evaluating = context.restored("evaluate")
     if evaluating is None:
-        learnt = learn(context, config, environment, features, agent, evaluate, saved)
+        learnt = learn(context, config, environment, observe, agent, evaluate, saved, between)
     else:
         learnt = Learnt(evaluating["speed"], evaluating["medians"])
 
     def state() -> State:
-        return {"features": features.state(), "agent": agent.state(), **vars(learnt)}
+        return {"features": observe.state(), "agent": agent.state(), **vars(learnt)}
 
     context.checkpoint("evaluate", config.steps, state, every=1)
     trained = json.loads((context.folder / "artifacts" / "mae" / "artifact.json").read_text())
-    keep_agent(context, agent, {"mae": trained["sha256"]})
+    made_from = {"mae": trained["sha256"]}
+    if refining is not None:
+        made_from = {"mae-refined": keep_refined(context, config, mae, trained["sha256"]).sha256}
+    keep_agent(context, agent, made_from)
     policy = GreedyPolicy(agent, features, patches, at_once(context))
     camera = Camera(policy, games=int(config.figures))
     measured = best_median(context, learnt.medians, context.evaluate(camera, config.steps))

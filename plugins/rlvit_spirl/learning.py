@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import Tensor
 
 from rlvit.contracts import Environment, Examined, Measurement, RunContext, State
 from rlvit.errors import RlvitError
@@ -35,8 +36,8 @@ class Observer(Protocol):
     def shape(self) -> tuple[int, ...]:
         """The shape of what is seen."""
 
-    def __call__(self, frame: NDArray[np.uint8]) -> NDArray[Any]:
-        """Look at a frame [C, H, W]."""
+    def __call__(self, frame: NDArray[np.uint8]) -> NDArray[Any] | Tensor:
+        """Look at a frame [C, H, W]; what is seen may be a tensor that is on a GPU already."""
 
     def newest(self) -> Mapping[str, float]:
         """Return metrics of the frame looked at last, of which means are logged."""
@@ -51,6 +52,16 @@ class Observer(Protocol):
         """Go back to a saved state."""
 
 
+# Called before a step with the number of steps taken, the replay and what a checkpoint would hold.
+# It may change how frames are seen, if it rewrites the replay; it tells whether it did.
+Between = Callable[[int, SequenceReplay, Callable[[], State]], bool]
+
+
+def nothing(step: int, replay: SequenceReplay, state: Callable[[], State]) -> bool:
+    """Let frames be seen as ever."""
+    return False
+
+
 def learn(
     context: RunContext,
     config: RainbowConfig,
@@ -59,6 +70,7 @@ def learn(
     agent: RainbowAgent,
     evaluate: Callable[[int], Examined],
     saved: State | None,
+    between: Between = nothing,
 ) -> Learnt:
     """Play `config.steps` steps and learn from them (section 4.3, Tables 9 and 10).
 
@@ -77,10 +89,11 @@ def learn(
         replay.restore(saved["replay"])
         actions, samples = stream_from(saved["actions"]), stream_from(saved["samples"])
         means.sums, medians = saved["means"], list(saved["medians"])
+    done = begun  # steps
 
     def state() -> State:
         return {
-            "step": step,
+            "step": done,
             "score": score,
             "frame": frame,
             "environment": environment.state(),
@@ -97,6 +110,7 @@ def learn(
     shown: dict[str, float] = {}
     since, whole = Stopwatch(begun), Stopwatch(begun)
     for step in range(begun + 1, config.steps + 1):
+        changed = between(done, replay, state)
         seen = observe(frame)
         if step <= config.random_steps:
             action = int(actions.integers(environment.action_count))
@@ -127,18 +141,21 @@ def learn(
             context.log(step, {**means.take(), **observe.report(), **speed})
         if evaluations and step % evaluations == 0 and step < config.steps:
             medians = [*medians, median_of(evaluate(step))]
-        progress.update(step, **shown)
-        context.checkpoint("learn", step, state, config.checkpoint_every)
+        done = step
+        progress.update(done, **shown)
+        context.checkpoint("learn", done, state, 1 if changed else config.checkpoint_every)
     return Learnt(whole.speed(config.steps), medians)
 
 
 def empty_replay(context: RunContext, config: RainbowConfig, observe: Observer) -> SequenceReplay:
     """Return a replay for all steps of the run, whose file lies in the run's folder.
 
+    A GPU keeps the observations in its memory, too.
+
     Raises:
-        RlvitError: the disk has less room than it needs.
+        RlvitError: the disk or the GPU has less room than it needs.
     """
-    require_space(context, config.steps * prod(observe.shape) * np.dtype(observe.dtype).itemsize)
+    require_space(context, replay_bytes(config, observe))
     return SequenceReplay(
         context.folder / "replay",
         config.steps,
@@ -148,7 +165,13 @@ def empty_replay(context: RunContext, config: RainbowConfig, observe: Observer) 
         config.gamma,
         config.priority_exponent,
         observe.dtype,
+        context.device if context.device.type == "cuda" else None,
     )
+
+
+def replay_bytes(config: RainbowConfig, observe: Observer) -> int:
+    """Return the size of the replay's file."""
+    return config.steps * prod(observe.shape) * np.dtype(observe.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -188,16 +211,16 @@ def at_once(context: RunContext) -> int:
     return min(GAMES_AT_ONCE, int(context.protocol.settings["episodes"]))
 
 
-def require_space(context: RunContext, size: int) -> None:
-    """Refuse to begin when the replay's file could not be written to its end.
+def require_space(context: RunContext, size: int, what: str = "replay") -> None:
+    """Refuse to begin when files of so many bytes could not be written to their end.
 
     Raises:
-        RlvitError: the disk has less room than the replay needs.
+        RlvitError: the disk has less room than they need.
     """
     free = shutil.disk_usage(context.folder).free
     if free < size:
         raise RlvitError(
-            f"the replay needs {size / 1e9:.1f} GB, {context.folder} has {free / 1e9:.1f} GB free."
+            f"the {what} needs {size / 1e9:.1f} GB, {context.folder} has {free / 1e9:.1f} GB free."
         )
 
 

@@ -92,9 +92,11 @@ def action_count(found: FinishedRun, task: TaskSpec, view: Any) -> int:
 
 
 def _autoencoder(found: FinishedRun, device: torch.device) -> MaskedAutoencoder:
-    """Return the run's autoencoder."""
+    """Return the run's autoencoder, as it was at the end if it went on learning."""
+    assert isinstance(found.config, SpirlConfig)
+    kind = "mae" if found.config.refine_every is None else "mae-refined"
     mae: MaskedAutoencoder = found.parts["backbone"].make(torch.Generator())
-    _fill(mae, _tensors(found, "mae"), found, "mae")
+    _fill(mae, _tensors(found, kind), found, kind)
     return mae.to(device).eval().requires_grad_(False)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from rlvit.config import MethodConfig, setting
+from rlvit.config import MethodConfig, RunOf, setting
 
 FRAMES = "Frames and MAE pre-training"
 KEEPING = "Book-keeping"
@@ -18,11 +18,11 @@ FRAMES_ELSEWHERE = 50_000
 
 
 class MaeConfig(MethodConfig):
-    """Frames of a random policy, and how a masked autoencoder learns from them."""
+    """Frames of a random or a trained policy, and how a masked autoencoder learns from them."""
 
     frames: int | None = setting(
         None,
-        help="Frames of a random policy to pre-train on.",
+        help="Frames of a random policy to pre-train on, or of that of --frames-from.",
         unit="frames",
         source="Table 6: Frostbite 5,000, others 50,000",
         group=FRAMES,
@@ -34,6 +34,26 @@ class MaeConfig(MethodConfig):
         unit="-",
         source="code; the text does not say",
         group=FRAMES,
+    )
+    frames_from: str | None = setting(
+        None,
+        help="Record the frames while the trained policy of this completed run of the game plays, "
+        "not a random one.",
+        unit="-",
+        source="appendix A.2 expects better frames to help; Table 7: random",
+        group=FRAMES,
+        run=RunOf(what="policy", methods=("spirl", "de-rainbow"), artifacts=("agent",)),
+    )
+    frames_epsilon: float = setting(
+        0.05,
+        help="Share of random actions while that policy plays; without any its games would begin "
+        "in at most 30 ways and go on alike.",
+        unit="of actions",
+        source="Mnih et al. 2015, evaluation; the paper has none",
+        group=FRAMES,
+        only_with="frames_from",
+        ge=0,
+        le=1,
     )
     epochs: int = setting(
         50, help="Passes over the frames.", unit="epochs", source="Table 5", group=FRAMES, ge=1
@@ -73,6 +93,14 @@ class MaeConfig(MethodConfig):
         group=FRAMES,
         ge=0,
         lt=1,
+    )
+    mae_precision: Literal["float32", "bfloat16"] = setting(
+        "float32",
+        help="Numbers that the MAE is trained with; bfloat16 is autocast, and faster on a GPU.",
+        unit="-",
+        source="rlvit (the code: float16 autocast)",
+        group=FRAMES,
+        omit_default=True,
     )
     sampling: Literal["shuffle", "replacement"] = setting(
         "shuffle",

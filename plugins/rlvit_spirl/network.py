@@ -143,10 +143,25 @@ class DuelingHead(nn.Module):
         logits = value[:, None] + advantage - advantage.mean(dim=1, keepdim=True)  # [B, A, Z]
         return logits.log_softmax(dim=-1)
 
+    @property
+    def noisy_layers(self) -> tuple[NoisyLinear, ...]:
+        """The four layers, in the order in which noise is drawn."""
+        return (self.advantage1, self.advantage2, self.value1, self.value2)
+
     def resample(self, generator: torch.Generator) -> None:
         """Draw new noise for all four layers."""
-        for layer in (self.advantage1, self.advantage2, self.value1, self.value2):
+        for layer in self.noisy_layers:
             layer.resample(generator)
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Return new noise [E] for all four layers, end to end, and set none."""
+        return torch.cat([layer.draw(generator) for layer in self.noisy_layers])
+
+    def place(self, noise: Tensor) -> None:
+        """Set the noise [E] that was drawn before."""
+        sizes = [len(layer.eps_in) + len(layer.eps_out) for layer in self.noisy_layers]
+        for layer, own in zip(self.noisy_layers, noise.split(sizes), strict=True):
+            layer.place(own)
 
 
 class SpirlNetwork(nn.Module):

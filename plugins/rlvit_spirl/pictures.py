@@ -276,7 +276,9 @@ def _trained(subject: Subject) -> str:
     paper = SpirlConfig().iterations(subject.game)
     whose = "the paper" if subject.game in FIG_8 else "the paper elsewhere"
     beside = f"as {whose}" if ours == paper else f"{whose}: {paper:,}"
-    return f"autoencoder of {ours:,} iterations ({beside})"
+    later = subject.config.rounds * subject.config.round_iterations
+    more = f" and {later:,} while playing" if later else ""
+    return f"autoencoder of {ours:,} iterations ({beside}){more}"
 
 
 def blank(width: float, height: float) -> Figure:

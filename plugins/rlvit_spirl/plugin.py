@@ -36,6 +36,7 @@ CITE = "SPIRL: efficient salient patch input reinforcement learning from masked 
 def rlvit_methods() -> Sequence[MethodSpec]:
     """Offer the method."""
     from rlvit_spirl.config import PRESETS, SpirlConfig, adapt
+    from rlvit_spirl.experiments import EXPERIMENTS
 
     def train(context: Any, config: Any) -> None:
         from rlvit_spirl.experiment import train
@@ -62,12 +63,14 @@ def rlvit_methods() -> Sequence[MethodSpec]:
             adapt=adapt,
             progress={"eval/return": "train/return"},
             smallest=SMALLEST,
+            experiments=EXPERIMENTS,
         ),
     ]
 
 
 def _rainbow() -> MethodSpec:
     """Return the baseline on whole frames."""
+    from rlvit_spirl.experiments import WHOLE_FRAMES
     from rlvit_spirl.whole_config import PRESETS, WholeFrameConfig
 
     def train(context: Any, config: Any) -> None:
@@ -93,6 +96,7 @@ def _rainbow() -> MethodSpec:
         estimate=estimate,
         progress={"eval/return": "train/return"},
         smallest={name: value for name, value in SMALLEST.items() if name in fields},
+        experiments=WHOLE_FRAMES,
     )
 
 
@@ -167,7 +171,7 @@ def rlvit_selectors() -> Sequence[SelectorSpec]:
 
 @hookimpl
 def rlvit_published() -> Sequence[PublishedResult]:
-    """Offer what the paper prints for 100K steps."""
+    """Offer what the paper prints of others and of itself."""
     from rlvit.published import load_published
 
     return load_published(Path(__file__).with_name("published.toml"))
@@ -219,6 +223,7 @@ def rlvit_metrics() -> Sequence[MetricDef]:
     return [
         MetricDef("pretrain/loss", "normalised pixels squared", "min", loss, axis=iterations),
         MetricDef("pretrain/lr", "-", "none", "AdamW's step size", axis=iterations),
+        MetricDef("refine/loss", "normalised pixels squared", "min", "mean loss of a round"),
         MetricDef("train/return", "points", "max", "raw score of the game that just ended"),
         MetricDef("train/loss", "nats", "min", "weighted cross-entropy of return distributions"),
         MetricDef("train/gradient_norm", "-", "none", "before clipping"),

@@ -6,8 +6,10 @@ The error of a patch depends on its 3x3 neighbourhood alone, so it is computed o
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,12 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from rlvit.nn.graphs import CapturedStep
 from rlvit.nn.patches import patchify
 from rlvit_spirl.errors import ErrorSpace, PatchErrors, neighbourhoods
 from rlvit_spirl.mae import CHANNELS, FRAME, GRID, PATCH, PATCHES, PIXELS, MaskedAutoencoder
 
 DIGEST = 16  # bytes; among 10^6 keys two differing ones collide with a chance of 1.5e-27
 PART = 4  # targets that the CPU decodes at once (see rlvit_spirl.errors)
+# Errors that a GPU computes at once: of a frame of play, of one that is new, of 16 games at once.
+GPU_SIZES = (32, 128, 512)
 
 
 def _digests(rows: NDArray[np.uint8]) -> list[bytes]:
@@ -28,6 +33,22 @@ def _digests(rows: NDArray[np.uint8]) -> list[bytes]:
     data, length = rows.tobytes(), rows.shape[1]
     starts = range(0, len(data), length)
     return [blake2b(data[start : start + length], digest_size=DIGEST).digest() for start in starts]
+
+
+def batches(count: int, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut `count` errors into batches of given sizes: yield where each starts, and its size.
+
+    The next one is the smallest that holds what is left, unless more than half of it were
+    padding: then the largest that is filled, if there is one. `sizes` rise.
+    """
+    start = 0
+    while start < count:
+        left = count - start
+        holding = next((size for size in sizes if size >= left), sizes[-1])
+        filled = [size for size in sizes if size <= left]
+        size = filled[-1] if filled and holding > 2 * left else holding
+        yield start, size
+        start += size
 
 
 class Saliency:
@@ -43,6 +64,7 @@ class Saliency:
         mae: MaskedAutoencoder,
         *,
         batch: int = 16,
+        sizes: Sequence[int] | None = None,
         cache_entries: int = 1_000_000,
         error_space: ErrorSpace = "normalised",
     ) -> None:
@@ -56,11 +78,21 @@ class Saliency:
         mean and deviation (published code); in "pixels" the prediction is scaled back by them
         and compared with the pixels in 0..1 (SPIRL, section 4.2).
 
-        Raises ValueError if `batch` is no positive multiple of 4, `cache_entries` is below 1 or
-        the error space is unknown.
+        A GPU computes them in batches of a few sizes (`sizes`, by default `GPU_SIZES` there and
+        none on the CPU), each of them one CUDA graph. Within a size a value does not depend on
+        its company; between sizes it may differ by float32 rounding, since kernels are chosen by
+        size. A run that was interrupted nevertheless sees the errors of an unbroken one: the
+        memory, with its order, is in the checkpoint, so each frame after it misses the same
+        patches, and `batches` cuts the same number in the same way. Only a memory that begins
+        empty may round otherwise, such as that of a game that is played again.
+
+        Raises ValueError if `batch` is no positive multiple of 4, `sizes` are not positive and
+        rising, `cache_entries` is below 1 or the error space is unknown.
         """
         if batch < 1 or batch % PART:
             raise ValueError(f"batch is {batch}, but must be a positive multiple of {PART}")
+        if sizes is not None and not (sizes and all(a < b for a, b in pairwise((0, *sizes)))):
+            raise ValueError(f"sizes are {list(sizes)}, but must be positive and rise")
         if cache_entries < 1:
             raise ValueError(f"cache_entries is {cache_entries}, but must be at least 1")
         self.mae = mae
@@ -68,9 +100,13 @@ class Saliency:
         self.cache_entries = cache_entries
         self.error_space = error_space
         self.device = mae.mask_token.device
+        if sizes is None and self.device.type != "cpu":
+            sizes = GPU_SIZES
+        self.sizes = None if sizes is None else tuple(sizes)
         with torch.inference_mode():
-            part = PART if self.device.type == "cpu" else batch
-            self.errors = PatchErrors(mae, part, error_space)
+            self.errors = PatchErrors(mae, PART if sizes is None else None, error_space)
+        at_once = partial(_errors_at_once, self.errors)
+        self.step = CapturedStep(at_once, self.device, name="an error map")
         self.around = neighbourhoods(GRID, GRID)  # [144, 9]
         self.memory: OrderedDict[bytes, float] = OrderedDict()
         self.hits = 0
@@ -158,19 +194,30 @@ class Saliency:
     def _compute(self, patches: Tensor, index: NDArray[np.int64]) -> list[float]:
         """Compute the errors of those of `patches` [B, 144, 192] that `index` [M] numbers."""
         count = len(index)
-        padded = np.zeros(-(-count // self.batch) * self.batch, dtype=np.int64)
+        cut = list(batches(count, self.sizes or (self.batch,)))
+        padded = np.zeros(sum(size for _, size in cut), dtype=np.int64)
         padded[:count] = index
         frame, target = torch.from_numpy(padded // PATCHES), torch.from_numpy(padded % PATCHES)
         bordered = functional.pad(patches, (0, 0, 0, 1))  # [B, 145, 192]
         around = bordered[frame[:, None], torch.from_numpy(self.around)[target]]  # [M', 9, 192]
-        around = around.to(self.device).float().div_(255.0)
-        target = target.to(self.device)
-        errors = [
-            self.errors(
-                around[start : start + self.batch],
-                target[start : start + self.batch],
-                min(self.batch, count - start),
+        found = [
+            self._errors_of(
+                around[start : start + size], target[start : start + size], count - start
             )
-            for start in range(0, count, self.batch)
+            for start, size in cut
         ]
-        return torch.cat(errors)[:count].tolist() if errors else []
+        return torch.cat(found)[:count].tolist() if found else []
+
+    def _errors_of(self, around: Tensor, target: Tensor, left: int) -> Tensor:
+        """Compute a batch of errors [S], of which the first `left` are wanted.
+
+        The CPU leaves out parts that are padding alone. A GPU is not waited for.
+        """
+        if self.sizes is None:
+            return self.errors(around.float().div_(255.0), target, min(len(target), left))
+        return self.step(around, target)[0]
+
+
+def _errors_at_once(errors: PatchErrors, around: Tensor, target: Tensor) -> tuple[Tensor]:
+    """Return the errors [S] of neighbourhoods [S, 9, 192], 0..255, of targets [S]."""
+    return (errors(around.float().div_(255.0), target, len(target)),)

@@ -103,7 +103,8 @@ def test_a_replay_stays_behind_unless_it_is_asked_for(
     take(toy, home, bundles["early"])
     replay = home.runs / third / "replay"
     replay.mkdir()
-    (replay / "observations.f32").write_bytes(bytes(4096))
+    (replay / "observations.f32").write_bytes(bytes(4000))
+    (replay / "frames.u8").write_bytes(bytes(96))
     left = export(home, tmp_path / "left.rlvit", third)
     assert left.left_out["replay"] == 4096
     assert left.left_out["checkpoints that need the replay"] > 0
@@ -114,7 +115,8 @@ def test_a_replay_stays_behind_unless_it_is_asked_for(
     other = Home.locate(tmp_path / "other")
     take(toy, other, left.path)
     assert take(toy, other, whole.path).completed == [third]
-    assert (other.runs / third / "replay" / "observations.f32").read_bytes() == bytes(4096)
+    assert (other.runs / third / "replay" / "observations.f32").read_bytes() == bytes(4000)
+    assert (other.runs / third / "replay" / "frames.u8").read_bytes() == bytes(96)
 
 
 def test_shared_artifacts_can_be_left_out(

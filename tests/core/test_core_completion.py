@@ -119,6 +119,8 @@ def plain(lines: list[str]) -> list[str]:
         (("resume", ""), ["stopped", "latest"]),
         (("export-model", ""), ["'my first'", "latest"]),
         (("run", "--selector-from", ""), ["'my first'", "latest"]),
+        ((*LONG, "--start-from", ""), ["'my first'", "latest"]),
+        ((*LONG, "--begin-with", "my"), ["'my first'"]),
         (("plugins", "show", ""), ["toy"]),
         (("completion", "z"), ["zsh"]),
         (("report", "--format", "h"), ["html"]),

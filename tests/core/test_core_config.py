@@ -186,10 +186,11 @@ def test_the_fingerprint_changes_with_every_field(toy: Catalog, plan: Plan) -> N
         "noisy": False,
         "mode": "sum",
         "bound": 3.0,
+        "start_from": "toy-alpha-s0-00000000",
         "log_every": 2,
         "checkpoint_every": 11,
     }
-    assert set(other) == set(type(plan.config).model_fields)
+    assert {*other, "share"} == set(type(plan.config).model_fields)
     prints = {_plan(toy, values={name: value}).fingerprint for name, value in other.items()}
     assert len(prints | {plan.fingerprint}) == len(other) + 1
 

@@ -244,18 +244,26 @@ NAMES: dict[str, Callable[[click.Context], Found]] = {
 
 
 def runs(context: click.Context, name: str, begun: str) -> list[Item]:
-    """Return the newest runs whose id, end of id or name starts so; archived ones are left out."""
+    """Return the newest runs whose id, end of id or name starts so; archived ones are left out.
+
+    For a setting that names a run, completed ones of the methods that it may be of.
+    """
     wanted = ONLY.get(name) or ONLY.get(context.command.name or "") or STATES
+    methods = _methods_of(context, name)
+    if methods:
+        wanted = ("completed",)
     marks = ", ".join("?" * len(wanted))
+    of = f"AND experiment.method IN ({', '.join('?' * len(methods))}) " if methods else ""
     like = begun.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
     sql = (
         "SELECT run.id, run.name, run.state || ' ' || experiment.method FROM run "
         "JOIN experiment ON experiment.id = run.experiment_id WHERE NOT run.archived "
-        f"AND run.state IN ({marks}) AND (run.id LIKE ? ESCAPE '\\' "
+        f"AND run.state IN ({marks}) {of}AND (run.id LIKE ? ESCAPE '\\' "
         "OR run.id LIKE ? ESCAPE '\\' OR run.name LIKE ? ESCAPE '\\') "
         "ORDER BY run.created_at DESC LIMIT ?"
     )
-    rows = asked(context, sql, (*wanted, f"{like}%", f"%-{like}%", f"{like}%", NEWEST))
+    fits = (f"{like}%", f"%-{like}%", f"{like}%")
+    rows = asked(context, sql, (*wanted, *methods, *fits, NEWEST))
     found: dict[str, str] = {}
     for run_id, own, about in rows:
         short = run_id.rpartition("-")[2]
@@ -268,6 +276,17 @@ def runs(context: click.Context, name: str, begun: str) -> list[Item]:
     if rows and "latest".startswith(begun):
         found["latest"] = "the newest"
     return [Item(value, help=about) for value, about in found.items()]
+
+
+def _methods_of(context: click.Context, name: str) -> tuple[str, ...]:
+    """Return the methods of which the run may be that a setting names; none for other options."""
+    from rlvit.config import accepted_names, run_fields
+
+    method, word = context.meta.get("method"), name.removeprefix(PREFIX)
+    if method is None or word == name:
+        return ()
+    field = accepted_names(method.config)[word]
+    return run_fields(method.config)[field].methods
 
 
 def asked(context: click.Context, sql: str, values: tuple[Any, ...]) -> list[Any]:

@@ -107,12 +107,14 @@ def matrix(ctx: click.Context, /, dry_run: bool, print_every: float, **given: An
     """
     from rlvit.cli.run import parse_seeds, parse_tags
     from rlvit.runs.matrix import TAG, default_name, make_cells
+    from rlvit.runs.named import settled
 
     catalog: Catalog = ctx.meta["catalog"]
     method = catalog.method(given["plugin"])
     if given["task"] is None:
         raise UsageProblem(f"{method.name} needs a {method.task_kind}: give --{method.task_kind}.")
     request = request_of(given, note=given["note"], tags=parse_tags(given["tags"]))
+    request = settled(catalog, ctx.obj, request)
     tasks = parse_list(method.task_kind, given["task"])
     seeds = parse_seeds(given["seeds"], 0)
     cells = make_cells(catalog, request, tasks, _choices(ctx, catalog, given), seeds)

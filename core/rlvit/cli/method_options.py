@@ -192,6 +192,7 @@ def _field_option(info: OptionInfo) -> click.Parameter:
     return GroupedOption(
         [_spelled(info, info.flag), PREFIX + info.field],
         type=_kind(info),
+        metavar=None if info.run is None else "RUN",
         default=None,
         help=f"{info.help}  [default: {_shown(info)}; source: {info.source}{also}]",
         group=info.group,
@@ -206,7 +207,8 @@ def _alias_options(info: OptionInfo) -> Iterator[click.Parameter]:
     """
     for alias, flag in zip(info.aliases, info.alias_flags, strict=True):
         names = [_spelled(info, flag), PREFIX + alias]
-        yield click.Option(names, type=_kind(info), default=None, hidden=True)
+        metavar = None if info.run is None else "RUN"
+        yield click.Option(names, type=_kind(info), metavar=metavar, default=None, hidden=True)
 
 
 def _dashed(arg: str) -> str:
@@ -232,7 +234,7 @@ def _kind(info: OptionInfo) -> Any:
 def _shown(info: OptionInfo) -> str:
     """Return a field's default with its unit, as help shows it."""
     if info.default is None:
-        return "by task"
+        return "by task" if info.run is None else "none"
     if isinstance(info.default, bool):
         return "yes" if info.default else "no"
     value = f"{info.default:,}" if isinstance(info.default, int) else str(info.default)

@@ -55,7 +55,11 @@ def _row(info: PluginInfo, problem: str | None) -> dict[str, str]:
 @plugins.command("show")
 @click.argument("name")
 def show_plugin(name: str) -> None:
-    """Show what one plugin offers: its methods with their presets, tasks, parts and metrics."""
+    """Show what one plugin offers: tasks, parts, metrics, and methods with their experiments.
+
+    An experiment is a table or figure of the method's paper with the command that makes it.
+    """
+    from rlvit.cli.experiments import listing
     from rlvit.errors import UnknownName
 
     catalog = load_catalog()
@@ -75,6 +79,9 @@ def show_plugin(name: str) -> None:
                 click.echo(f"\n{kind} {entry.spec.name}: {_summary(entry.spec)}")
                 for preset in getattr(entry.spec, "presets", ()):
                     click.echo(f"  --preset {preset.name:<14} {preset.summary}")
+                if kind == "method":
+                    for line in listing(entry.spec):
+                        click.echo(line)
 
 
 @plugins.command("check")

@@ -92,6 +92,7 @@ def run(
 ) -> int:
     """Run a method on a task, and remember everything about it."""
     from rlvit.cli.session import warn_of_lost_registry
+    from rlvit.runs.named import settled
     from rlvit.runs.plan import make_plan, token
 
     if from_trial is not None:
@@ -112,6 +113,7 @@ def run(
         tags=parse_tags(given["tags"]),
         trained=trained_selector(catalog, ctx.obj, given["selector_from"]),
     )
+    request = settled(catalog, ctx.obj, request)
     numbers = parse_seeds(seeds, seed)
     if len(numbers) > 1:
         group = given["name"] or f"{request.plugin}-{token()}"

@@ -18,7 +18,10 @@ from rlvit.doctor.patient import without_password
 from rlvit.errors import RlvitError, suggestion
 
 PYTHONS = ((3, 11), (3, 12))
-VARIABLES = ("RLVIT_BLOCK", "RLVIT_DATA", "RLVIT_HOME", "RLVIT_REGISTRY", "RLVIT_STRICT_PLUGINS")
+VARIABLES = (
+    *("RLVIT_BLOCK", "RLVIT_CUDA_GRAPHS", "RLVIT_DATA", "RLVIT_HOME", "RLVIT_REGISTRY"),
+    "RLVIT_STRICT_PLUGINS",
+)
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PINNED = ("torchvision",)  # compiled for one version of torch, which they name
 SMI_SECONDS = 10

@@ -62,6 +62,21 @@ class NoisyLinear(nn.Module):
         self.eps_in.copy_(_scaled_noise(len(self.eps_in), generator))
         self.eps_out.copy_(_scaled_noise(len(self.eps_out), generator))
 
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Return the noise [in + out] that `resample` would set, and set none."""
+        sizes = (len(self.eps_in), len(self.eps_out))
+        return torch.cat([_scaled_noise(size, generator) for size in sizes])
+
+    @torch.no_grad()
+    def place(self, noise: Tensor) -> None:
+        """Set the noise in place to one that was drawn before [in + out]: `eps_in`, `eps_out`.
+
+        `draw` and `place` are `resample` in two halves: the draw from the stream stays on the
+        host, and what a GPU does can be captured.
+        """
+        self.eps_in.copy_(noise[: len(self.eps_in)])
+        self.eps_out.copy_(noise[len(self.eps_in) :])
+
     def forward(self, x: Tensor, *, noisy: bool = True) -> Tensor:
         """Map [..., in] to [..., out], with the present noise or with the means only."""
         if not noisy:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rlvit.rl.device_frames import DeviceFrames
 from rlvit.rl.returns import n_step_returns
 from rlvit.rl.sum_tree import SumTree
 
@@ -23,7 +24,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Batch:
-    """Sampled transitions from t to t + n, on the CPU; B transitions, stacks of S frames."""
+    """Sampled transitions from t to t + n; B transitions, stacks of S frames.
+
+    On the CPU, or on the device where the replay keeps its observations.
+    """
 
     observations: Tensor  # [B, S, *shape] as stored, oldest frame first, zeros before the episode
     next_observations: Tensor  # [B, S, *shape] the same at t + n
@@ -41,7 +45,8 @@ class SequenceReplay:
     the capacity is the run's total number of environment steps. The file
     `path/observations.f32` (`.u8` of bytes) is created sparse at its full size with the first
     append or restore, and an existing one is never truncated; the space should be checked
-    beforehand.
+    beforehand. On a GPU all observations are kept in its memory, too: samples are gathered there,
+    and the file is what a restored replay reads back.
 
     Sources: Schaul et al. 2016, "Prioritized Experience Replay", eq. 1 and section 3.4; n-step as
     in Hessel et al. 2018. A new step gets priority 1 (data-efficient Rainbow), not the maximum.
@@ -57,6 +62,7 @@ class SequenceReplay:
         gamma: float,
         priority_exponent: float,
         dtype: type[np.float32] | type[np.uint8] = np.float32,
+        device: torch.device | None = None,
     ) -> None:
         """Make an empty replay; `restore` brings back the rows of an existing file.
 
@@ -69,9 +75,12 @@ class SequenceReplay:
             gamma: discount of one step.
             priority_exponent: alpha of Schaul 2016.
             dtype: of the observations.
+            device: whose memory keeps them, too, for samples and stacks; None: they are read from
+                the file and are arrays or tensors on the CPU.
 
         Raises:
             ValueError: if capacity, stack or n_step is not positive.
+            RlvitError: the device has not enough memory.
         """
         if min(capacity, stack, n_step) < 1:
             raise ValueError(f"capacity {capacity}, stack {stack}, n_step {n_step}: need >= 1")
@@ -91,6 +100,9 @@ class SequenceReplay:
         self._dones = np.zeros(capacity, dtype=np.bool_)
         self._episode_steps = np.zeros(capacity, dtype=np.int64)
         self._priorities = SumTree(capacity)
+        self._resident = (
+            None if device is None else DeviceFrames(capacity, self._shape, self._dtype, device)
+        )
 
     def __len__(self) -> int:
         """The number of steps that have ended, sampleable or not."""
@@ -101,7 +113,7 @@ class SequenceReplay:
         """The number of steps that `sample` can return."""
         return max(0, self._begun - self._n_step)
 
-    def append(self, observation: Array, action: int, reward: float, done: bool) -> None:
+    def append(self, observation: Array | Tensor, action: int, reward: float, done: bool) -> None:
         """Store one step: `begin` and `end` in one.
 
         Raises:
@@ -111,14 +123,14 @@ class SequenceReplay:
         self.begin(observation, action)
         self.end(reward, done)
 
-    def begin(self, observation: Array, action: int) -> None:
+    def begin(self, observation: Array | Tensor, action: int) -> None:
         """Store what is known of a step before the environment takes it.
 
         The step n before it can be sampled from now on: its return needs no later reward. So an
         update may be under way while the environment steps.
 
         Args:
-            observation: newest frame at t [*shape].
+            observation: newest frame at t [*shape]; a tensor may be on the replay's device.
             action: action taken at t.
 
         Raises:
@@ -154,6 +166,22 @@ class SequenceReplay:
         self._dones[self._size] = done
         self._size = self._begun
 
+    def rewrite(self, step: int, observation: Array) -> None:
+        """Store another observation of a step that has ended: what sees has changed.
+
+        Args:
+            step: which.
+            observation: in place of the one that was stored [*shape].
+
+        Raises:
+            ValueError: if the step has not ended or the observation has another shape.
+            OSError: if the disk does not take it.
+        """
+        if not 0 <= step < self._size:
+            raise ValueError(f"step {step} is not one of the {self._size} that have ended")
+        self._check_shape(observation)
+        self._write(step, observation)
+
     def sample(self, uniforms: NDArray[np.float64], importance_exponent: float) -> Batch:
         """Draw transitions with replacement, in proportion to their priority.
 
@@ -172,15 +200,14 @@ class SequenceReplay:
             torch.from_numpy(self._dones[window]),
             self._gamma,
         )
-        stacks = torch.from_numpy(self._stacks(np.stack([steps, steps + self._n_step])))
+        weights = self._importance_weights(steps, importance_exponent)
+        columns = (returns, bootstrap_discounts, weights)
+        ends = np.stack([steps, steps + self._n_step])  # [2, B]
+        if self._resident is not None:
+            return self._on_device(self._resident, steps, ends, torch.stack(columns))
+        stacks = torch.from_numpy(self._stacks(ends))
         return Batch(
-            observations=stacks[0],
-            next_observations=stacks[1],
-            actions=torch.from_numpy(self._actions[steps]),
-            returns=returns,
-            bootstrap_discounts=bootstrap_discounts,
-            importance_weights=self._importance_weights(steps, importance_exponent),
-            indices=steps,
+            stacks[0], stacks[1], torch.from_numpy(self._actions[steps]), *columns, indices=steps
         )
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Tensor) -> None:
@@ -198,18 +225,22 @@ class SequenceReplay:
         values = priorities.detach().to("cpu", torch.float64).numpy()
         self._priorities.set(indices, values**self._alpha)
 
-    def latest_stack(self, current_observation: Array) -> Array:
+    def latest_stack(self, current_observation: Array | Tensor) -> Array | Tensor:
         """Return the frames to act on [stack, *shape], the last one being current_observation.
 
         The current observation is that of the step to be appended next; frames before its episode
-        are zeros.
+        are zeros. A replay on a device returns a tensor there, others return an array.
 
         Raises:
             ValueError: if the observation has another shape.
         """
         self._check_shape(current_observation)
-        stack = np.zeros((self._stack, *self._shape), dtype=self._dtype)
         earlier = min(self._stack - 1, self._next_episode_step())
+        if self._resident is not None:
+            rows, current = self._resident.rows, self._resident.taken(current_observation)
+            blank = rows[self._resident.blank :].expand(self._stack - 1 - earlier, *self._shape)
+            return torch.cat([blank, rows[self._size - earlier : self._size], current[None]])
+        stack = np.zeros((self._stack, *self._shape), dtype=self._dtype)
         if earlier:
             stack[-1 - earlier : -1] = self._frames[self._size - earlier : self._size]
         stack[-1] = current_observation
@@ -242,6 +273,8 @@ class SequenceReplay:
         for name, column in self._columns().items():
             column[:size] = _array(state[name])
         self._priorities.load(_array(state["priorities"]))
+        if self._resident is not None and size:
+            self._resident.fill(self._frames[:size])
 
     @cached_property
     def _mapped(self) -> "np.memmap[Any, np.dtype[Any]]":
@@ -263,13 +296,13 @@ class SequenceReplay:
         """Bytes of one observation in the file."""
         return self._dtype.itemsize * int(np.prod(self._shape, dtype=np.int64))
 
-    def _write(self, step: int, observation: Array) -> None:
-        """Write an observation by the file, not by its mapped memory.
+    def _write(self, step: int, observation: Array | Tensor) -> None:
+        """Write an observation by the file, not by its mapped memory, and to the device.
 
         There a full disk would end the process (SIGBUS); here it is an OSError.
         """
         _ = self._mapped  # the file has its full size
-        data = np.ascontiguousarray(observation, dtype=self._dtype).tobytes()
+        data = np.ascontiguousarray(_array(observation), dtype=self._dtype).tobytes()
         descriptor, offset = os.open(self._file, os.O_WRONLY), step * self._row_bytes
         try:
             while data:
@@ -277,6 +310,8 @@ class SequenceReplay:
                 data, offset = data[taken:], offset + taken
         finally:
             os.close(descriptor)
+        if self._resident is not None:
+            self._resident.write(step, observation)
 
     def _columns(self) -> dict[str, Array]:
         """The per-step arrays [capacity] under the names they have in a state."""
@@ -301,6 +336,32 @@ class SequenceReplay:
         frames[back > self._episode_steps[steps][..., None]] = 0
         return frames
 
+    def _on_device(
+        self,
+        frames: DeviceFrames,
+        steps: NDArray[np.int64],
+        ends: NDArray[np.int64],
+        columns: Tensor,
+    ) -> Batch:
+        """Gather a batch on the device, to which two tensors are uploaded.
+
+        Args:
+            frames: where the observations are.
+            steps: sampled [B].
+            ends: steps in which the two stacks end [2, B].
+            columns: returns, discounts of the bootstrap value and weights [3, B].
+        """
+        back = np.arange(self._stack - 1, -1, -1)  # [S] oldest first
+        missing = back > self._episode_steps[ends][..., None]  # [2, B, S]
+        index = np.where(missing, frames.blank, ends[..., None] - back)
+        whole = frames.taken(np.concatenate([index.ravel(), self._actions[steps]]))
+        stacks = frames.gather(whole[: index.size], index.shape)
+        returns, bootstrap_discounts, weights = frames.taken(columns).unbind()
+        actions = whole[index.size :]
+        return Batch(
+            stacks[0], stacks[1], actions, returns, bootstrap_discounts, weights, indices=steps
+        )
+
     def _importance_weights(self, steps: NDArray[np.int64], exponent: float) -> Tensor:
         """Schaul 2016, section 3.4, relative to the batch's largest weight: [B]."""
         weights = (1.0 / (self._priorities.get(steps) + 1e-5)) ** exponent
@@ -310,9 +371,10 @@ class SequenceReplay:
         if self._begun != self._size:
             raise ValueError(f"step {self._size} has begun and not ended")
 
-    def _check_shape(self, observation: Array) -> None:
-        if observation.shape != self._shape:
-            raise ValueError(f"observation has shape {observation.shape}, not {self._shape}")
+    def _check_shape(self, observation: Array | Tensor) -> None:
+        shape = tuple(observation.shape)
+        if shape != self._shape:
+            raise ValueError(f"observation has shape {shape}, not {self._shape}")
 
     def _check_rows(self, size: int) -> None:
         """Refuse a watermark that the capacity or the file cannot hold."""
@@ -324,6 +386,6 @@ class SequenceReplay:
             raise ValueError(f"{self._file} holds {rows} rows, the state needs {size}")
 
 
-def _array(value: Tensor | int) -> Array:
-    """Return a state's tensor as an array on the CPU."""
-    return torch.as_tensor(value).cpu().numpy()
+def _array(value: Array | Tensor | int) -> Array:
+    """Return a tensor or a number as an array on the CPU; an array stays as it is."""
+    return value if isinstance(value, np.ndarray) else torch.as_tensor(value).cpu().numpy()

@@ -14,6 +14,7 @@ from rlvit.contracts import (
     Episode,
     Examination,
     Examined,
+    FinishedRun,
     ImageData,
     Measurement,
     Policy,
@@ -77,6 +78,7 @@ class TrainingContext:
         stop: StopFlag,
         found: tuple[str, State] | None,
         used: Callable[[Artifact], None],
+        revive: Callable[[str], FinishedRun],
     ) -> None:
         import torch
 
@@ -86,7 +88,8 @@ class TrainingContext:
         self._run_id, self._plan = run_id, plan
         self._files, self._recorder, self._checkpoints = folder, recorder, checkpoints
         self._shelf, self._display, self._stop = shelf, display, stop
-        self._found, self._used = found, used
+        self._found, self._used, self._revive = found, used, revive
+        self._finished: dict[str, FinishedRun] = {}
         self._saved_at: tuple[str, int] | None = None
         self._data: ImageData | None = None
 
@@ -164,6 +167,22 @@ class TrainingContext:
         kept = build_artifact(folder, kind, inputs, build, self._run_id)
         self._used(kept)
         return kept
+
+    def finished(self, run_id: str) -> FinishedRun:
+        """Return the completed run that a setting names; that it is used is put on record.
+
+        Raises:
+            RlvitError: no setting names it, it is gone, or what is taken from it is not sound.
+        """
+        if run_id not in self._finished:
+            kinds, found = self._plan.taken(run_id), self._revive(run_id)
+            for kind in kinds:
+                own = own_copy(found.view.folder / "artifacts" / kind)
+                if own is None:
+                    raise RlvitError(f"run {run_id} has no sound {kind!r} in its folder any more.")
+                self._used(own)
+            self._finished[run_id] = found
+        return self._finished[run_id]
 
     def stage(self, name: str, total: int, unit: str) -> StageProgress:
         """Begin a stage of the run."""

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from rlvit.catalog import Catalog
-from rlvit.config import bookkeeping, identity
+from rlvit.config import bookkeeping, identity, omitted_defaults
 from rlvit.contracts import Artifact, LoggedRow, Measurement, RunView
 from rlvit.errors import Interrupted, RlvitError
 from rlvit.home import Home
@@ -28,6 +28,7 @@ from rlvit.runs.context import StopFlag, TrainingContext
 from rlvit.runs.display import Display
 from rlvit.runs.ending import Ending, claim, keep, settle, sweep
 from rlvit.runs.events import hear_signals, tell, tell_strictly
+from rlvit.runs.finished import revived_by_id
 from rlvit.runs.folder import RunFolder
 from rlvit.runs.plan import Plan, Request, make_plan
 from rlvit.runs.recorder import Recorder, absorb
@@ -215,7 +216,7 @@ def _plan_again(
         preset=record.preset,
         protocol=record.protocol,
         slots=slots,
-        values=dict(record.config),
+        values={**omitted_defaults(catalog.method(record.method).config), **record.config},
         seed=record.seed,
         device=record.provenance["device"],
         threads=threads or record.provenance["threads"],
@@ -300,6 +301,7 @@ def _carry_out(
             stop=stop,
             found=None if found is None else (found[0].stage, found[1]),
             used=use,
+            revive=partial(revived_by_id, catalog, home, store),
         )
         plan.method.train(context, plan.config)
         recorder.check()  # a folder that vanished must not end as a success

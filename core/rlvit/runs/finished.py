@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from rlvit.catalog import Catalog
 from rlvit.config import resolve
 from rlvit.contracts import Episode, FinishedRun, RunView
-from rlvit.errors import UsageProblem
+from rlvit.errors import RlvitError, UsageProblem
 from rlvit.registry import queries
 from rlvit.runs.context import stream_seed
 from rlvit.runs.trained import SLOT, of_run
+from rlvit.runs.views import view_of
 from rlvit.specs import Protocol, TaskSpec
 
 if TYPE_CHECKING:
+    from rlvit.home import Home
     from rlvit.registry.store import Store
 
 
@@ -49,6 +51,13 @@ def revived(catalog: Catalog, store: Store, view: RunView) -> FinishedRun:
         stream=lambda name, seed: stream_seed(view.seed if seed is None else seed, name),
         another=another,
     )
+
+
+def revived_by_id(catalog: Catalog, home: Home, store: Store, run_id: str) -> FinishedRun:
+    """Return the completed run that has this whole id, as `revived` does; raises RlvitError."""
+    if not queries.has_run(store.engine, run_id):
+        raise RlvitError(f"run {run_id} is not in the registry any more.")
+    return revived(catalog, store, view_of(store, home, run_id))
 
 
 def _episodes(store: Store, run_id: str) -> tuple[Episode, ...]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from rlvit.catalog import Catalog
-from rlvit.config import MethodConfig, identity, resolve
-from rlvit.errors import UsageProblem
+from rlvit.config import MethodConfig, identity, resolve, run_fields
+from rlvit.errors import RlvitError, UsageProblem
 from rlvit.manager import PluginInfo
+from rlvit.runs.named import NamedRun
 from rlvit.runs.trained import SLOT, TrainedSelector, shape_of
 from rlvit.specs import (
     DataRequest,
@@ -48,6 +49,7 @@ class Request:
     data_root: str | None = None
     skip_bad_images: bool = False
     trained: TrainedSelector | None = None  # of another run, for the selector's slot
+    named: tuple[NamedRun, ...] = ()  # what `settled` found of the runs that values name
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,18 @@ class Plan:
                 "slots": self.slots,
             }
         )
+
+    def taken(self, run_id: str) -> tuple[str, ...]:
+        """Return the kinds of artifacts that settings take from a completed run.
+
+        Raises:
+            RlvitError: no setting names the run.
+        """
+        fields = run_fields(type(self.config))
+        found = [of for name, of in fields.items() if getattr(self.config, name) == run_id]
+        if not found:
+            raise RlvitError(f"{self.method.name}: no setting of its configuration names {run_id}.")
+        return tuple(dict.fromkeys(kind for of in found for kind in of.artifacts))
 
     def costs(self) -> Sequence[StageCost]:
         """What the stages are expected to cost, what the selector needs first among them."""
@@ -146,6 +160,8 @@ def make_plan(catalog: Catalog, request: Request) -> Plan:
     _check_selector(parts, config, task)
     if request.trained is not None:
         request.trained.check(parts["backbone"], config, task)
+    for one in request.named:
+        one.check(task)
     if not 0 <= request.seed < 2**31:  # what an integer column holds
         raise UsageProblem(f"--seed {request.seed}: should be 0 or more and less than 2**31.")
     if request.name == "latest":

@@ -23,6 +23,7 @@ from rlvit.testing.network import no_network
 from rlvit.testing.suite import Suite, checked, require, skip
 from rlvit.testing.surroundings import (
     PRESET,
+    plan_experiment,
     plan_for,
     resume,
     small_task,
@@ -195,6 +196,19 @@ class MethodSuite(Suite):
                 require(slot in method.slots, f"preset {preset.name}: there is no slot {slot!r}")
                 self.catalog().entry(slot, part)
         resolve(method.config, method.preset(PRESET).values, method.smallest)
+
+    def test_experiments(self) -> None:
+        """Each listed experiment is a command that can run: it makes a plan with a cost."""
+        method: MethodSpec = self.spec()
+        if not method.experiments:
+            skip("it lists none")
+        for one in method.experiments:
+            if not one.preset:
+                continue
+            try:
+                list(plan_experiment(self.catalog(), method, one, self.data_root).costs())
+            except UsageProblem as problem:
+                raise AssertionError(f"{one.command(method)}: {problem}") from None
 
     def test_estimate(self) -> None:
         """It says what its stages will cost, in finite numbers."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlvit.errors import RlvitError, UsageProblem
-from rlvit.specs import DATASET, BackboneSpec, MethodSpec, TaskSpec
+from rlvit.specs import DATASET, BackboneSpec, Experiment, MethodSpec, TaskSpec
 from rlvit.testing.suite import skip
 
 if TYPE_CHECKING:
@@ -103,6 +103,44 @@ def plan_for(
         data_root=None if data_root is None else str(data_root),
     )
     return make_plan(catalog, request)
+
+
+def plan_experiment(
+    catalog: Catalog, method: MethodSpec, experiment: Experiment, data_root: Path | None
+) -> Plan:
+    """Return the plan of a listed experiment, on its own task or else on the first that takes it.
+
+    What names other runs is left out, since none is there: such settings, and `Experiment.rest`.
+
+    Raises:
+        UsageProblem: there is none; of several tasks the message is about the first.
+    """
+    from rlvit.config import options, run_fields
+    from rlvit.runs.plan import Request, make_plan
+
+    naming = run_fields(method.config)
+    beside = {info.field for info in options(method.config) if info.only_with in naming}
+    left_out = {*naming, *beside}
+    request = Request(
+        plugin=method.name,
+        preset=experiment.preset,
+        protocol=experiment.protocol or None,
+        slots=experiment.slots,
+        values={name: value for name, value in experiment.values.items() if name not in left_out},
+        device="cpu",
+        threads=1,
+        data_root=None if data_root is None else str(data_root),
+    )
+    own = [experiment.task] if experiment.task else []
+    problems = []
+    for task in own or [task.name for task in tasks_of(catalog, method.task_kind)]:
+        try:
+            return make_plan(catalog, replace(request, task=task))
+        except UsageProblem as problem:
+            problems.append(problem)
+    if not problems:
+        skip(f"no installed plugin offers a {method.task_kind}")
+    raise problems[0]
 
 
 def hosts(catalog: Catalog, kind: str, name: str) -> list[MethodSpec]:

@@ -177,6 +177,8 @@ def parse_space(
             raise UnknownName("setting", name, meant)
         if field in found:
             raise UsageProblem(f"--space {text}: {field} has a range already.")
+        if known[field].run is not None:
+            raise UsageProblem(f"--space {text}: {field} names a run; --fix names one for all.")
         try:
             search = _search(config, known[field], body)
         except ValueError as problem:

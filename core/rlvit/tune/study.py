@@ -21,6 +21,7 @@ from rlvit.registry.store import Store
 from rlvit.registry.studies import StudyStore
 from rlvit.runs import provenance
 from rlvit.runs.mirrors import mirror_study, refuse_unknown_study
+from rlvit.runs.named import settled
 from rlvit.runs.plan import Plan, Request, make_plan
 from rlvit.specs import DATASET, digest
 from rlvit.tune import objectives, samplers, storage, terms
@@ -138,7 +139,7 @@ def describe(catalog: Catalog, home: Home, wanted: Wanted) -> tuple[StudyRecord,
     Raises:
         UsageProblem: something in it cannot be.
     """
-    plan, space, fixed = _resolved(catalog, wanted)
+    plan, space, fixed = _resolved(catalog, home, wanted)
     aims = objectives.parse_objectives(catalog, plan, wanted.objectives)
     terms.refuse_idle(wanted.sampler, wanted.pruner)
     samplers.check_sampler(wanted.sampler["name"], space, aims)
@@ -188,7 +189,9 @@ def describe(catalog: Catalog, home: Home, wanted: Wanted) -> tuple[StudyRecord,
     return record, base
 
 
-def _resolved(catalog: Catalog, wanted: Wanted) -> tuple[Plan, dict[str, Range], dict[str, Any]]:
+def _resolved(
+    catalog: Catalog, home: Home, wanted: Wanted
+) -> tuple[Plan, dict[str, Range], dict[str, Any]]:
     """Return the plan of a run without a trial's values, where to search, and the fixed values."""
     config = catalog.method(wanted.base.plugin).config
     meant = accepted_names(config)
@@ -196,8 +199,9 @@ def _resolved(catalog: Catalog, wanted: Wanted) -> tuple[Plan, dict[str, Range],
     held = parse_fixed(config, wanted.fixed)
     for name in given.keys() & held.keys():
         raise UsageProblem(f"{name} is given as an option and with --fix; give one of them.")
-    fixed = {**given, **held}
-    base = dataclasses.replace(wanted.base, values=fixed)
+    base = dataclasses.replace(wanted.base, values={**given, **held})
+    base = settled(catalog, home, base)
+    fixed = dict(base.values)
     plan = make_plan(catalog, base)
     known = {**flat(plan.config), **plan.slots}
     parts = plan.method.slots

@@ -308,6 +308,21 @@ def test_refuses_another_shape(tmp_path: Path) -> None:
     assert len(replay) == 0
 
 
+def test_an_observation_of_a_step_that_has_ended_is_rewritten(tmp_path: Path) -> None:
+    replay = make(tmp_path)
+    fill(replay, range(10), set())
+    other = np.full(SHAPE, 7.5, dtype=np.float32)
+    replay.rewrite(8, other)
+    stack = replay.latest_stack(other + 1)
+    np.testing.assert_array_equal(stack[-3:], np.stack([other, stack[-2], other + 1]))
+    assert (stack[-2] != other).all()  # step 9 is as it was
+    for step in (-1, 10):
+        with pytest.raises(ValueError, match="not one of the 10 that have ended"):
+            replay.rewrite(step, other)
+    with pytest.raises(ValueError, match="shape"):
+        replay.rewrite(8, other[None])
+
+
 @pytest.mark.parametrize(("capacity", "stack", "n_step"), [(0, 4, 3), (5, 0, 3), (5, 4, 0)])
 def test_refuses_nonsense(tmp_path: Path, capacity: int, stack: int, n_step: int) -> None:
     with pytest.raises(ValueError, match="need >= 1"):

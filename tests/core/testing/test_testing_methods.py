@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import unittest
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,10 +14,13 @@ from bad_parts import broken_rules, call_home, with_part
 from drawing_method import METRIC, drawing_method
 
 from rlvit.catalog import Catalog, build_catalog
+from rlvit.config import RunOf, setting
 from rlvit.manager import create_plugin_manager
-from rlvit.specs import MethodSpec, StageCost
+from rlvit.specs import Experiment, MethodSpec, StageCost
 from rlvit.testing import MethodSuite
 from rlvit.testing.methods import within_a_minute
+from rlvit.testing.suite import checked
+from rlvit.testing.surroundings import plan_experiment
 
 Train = Callable[[Any, Any], None]
 
@@ -127,9 +132,16 @@ def priceless(spec: MethodSpec) -> MethodSpec:
     return replace(spec, estimate=lambda *given: [StageCost("learn", "-", math.nan, 0.0)])
 
 
+def unplannable(spec: MethodSpec) -> MethodSpec:
+    good = Experiment("half", "Table 1", "paper", {"rate": 0.5})
+    bad = Experiment("too far", "Table 2", "paper", {"rate": 2.0})
+    return replace(spec, experiments=(good, bad))
+
+
 @pytest.mark.parametrize(
     ("rule", "bad", "reason"),
     [
+        ("experiments", unplannable, "--preset paper --rate 2.0 --puzzle PUZZLE: --rate 2.0: "),
         ("presets", elsewhere, "preset paper: no puzzle has 'nowhere'"),
         ("estimate", priceless, "learn: nan"),
     ],
@@ -140,6 +152,58 @@ def test_a_bad_description_breaks_its_rule_alone(
     broken = broken_rules(MethodSuite, toy, bad(toy.method("toy")))
     assert list(broken) == [rule], broken
     assert reason in broken[rule]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"preset": "papre"}, "unknown preset 'papre'. Did you mean 'paper'?"),
+        ({"protocol": "nowhere"}, "unknown protocol 'nowhere'"),
+        ({"values": {"rat": 0.1}}, "unknown option 'rat'. Did you mean 'rate'?"),
+        ({"values": {"bound": 0.01}}, "--bound is smaller than --rate"),
+        ({"slots": {"selector": "toy-needy"}}, "'toy-needy' needs reconstruction"),
+        ({"slots": {"actor": "toy-pick"}}, "unknown slot of toy 'actor'"),
+        ({"task": "Gamma"}, "unknown puzzle 'Gamma'"),
+        ({}, None),
+        ({"task": "Beta", "protocol": "brief", "rest": "--selector-from RUN"}, None),
+        ({"preset": "", "note": "it is not here"}, None),
+    ],
+)
+def test_an_experiment_has_to_be_one_that_can_run(
+    toy: Catalog, given: dict[str, Any], reason: str | None
+) -> None:
+    one = Experiment(**{"name": "this", "reproduces": "Table 1", "preset": "paper", **given})
+    spec = replace(toy.method("toy"), experiments=(one,))
+    suite = checked(MethodSuite, "toy", with_part(toy, "method", spec), None)
+    if reason is None:
+        suite().test_experiments()
+        return
+    with pytest.raises(AssertionError, match=re.escape(reason)):
+        suite().test_experiments()
+
+
+def test_what_names_a_run_is_left_out_of_the_plan(toy: Catalog) -> None:
+    from rlvit_toy.plugin import ToyConfig
+
+    class Config(ToyConfig):
+        start_from: str | None = setting(
+            None, help="A run.", unit="-", source="-", group="-", run=RunOf("weights", ("toy",))
+        )
+        share: float = setting(
+            0.5, help="Of it.", unit="-", source="-", group="-", only_with="start_from"
+        )
+
+    values = {"start_from": "RUN", "share": 0.25, "rate": 0.5}
+    one = Experiment("begun by another", "Table 1", "paper", values)
+    spec = replace(toy.method("toy"), config=Config, experiments=(one,))
+    plan = plan_experiment(with_part(toy, "method", spec), spec, one, None)
+    assert (plan.config.start_from, plan.config.rate) == (None, 0.5)
+    assert "--start-from RUN --share 0.25 --rate 0.5" in one.command(spec)
+
+
+def test_a_method_that_lists_no_experiment_breaks_no_rule(toy: Catalog) -> None:
+    with pytest.raises(unittest.SkipTest, match="it lists none"):
+        checked(MethodSuite, "toy", toy, None)().test_experiments()
 
 
 def test_more_than_a_minute_is_too_long() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,10 +22,12 @@ from rlvit.runs.artifacts import ArtifactShelf
 from rlvit.runs.context import StopFlag, TrainingContext
 from rlvit.runs.display import Silent
 from rlvit.specs import digest
+from rlvit_spirl import pretraining
 from rlvit_spirl.config import SpirlConfig
-from rlvit_spirl.frames import load_frames, record, recorded_frames
+from rlvit_spirl.frames import load_frames, recorded_frames
 from rlvit_spirl.mae import MaskedAutoencoder
 from rlvit_spirl.pretrain import epoch_order, make_optimiser, pretrained, train
+from rlvit_spirl.recording.frames import record
 from rlvit_tasks.atari import AtariGame, make_game
 
 GAME = "Breakout"
@@ -193,6 +196,78 @@ def test_the_step_size_rises_for_the_warm_up_and_falls_along_half_a_cosine(
     assert rates[5] == pytest.approx(peak)  # one epoch of four is over
     assert rates[9] == pytest.approx(peak / 2)  # half of the two that remain
     assert rates[12] == pytest.approx(peak * (1 + math.cos(math.pi * 7 / 8)) / 2)
+
+
+class Resumed(Bench):
+    """A context that keeps the checkpoint after some iteration, or begins with one."""
+
+    def __init__(self, *args: Any, keep: int = 0, saved: Any = None) -> None:
+        super().__init__(*args)
+        self.keep, self.saved = keep, saved
+
+    def restored(self, stage: str) -> Any:
+        return self.saved
+
+    def checkpoint(self, stage: str, step: int, state: Callable[[], Any], every: int) -> None:
+        if step == self.keep:
+            self.saved = copy.deepcopy(state())
+
+
+SMALL = {"frames": 64, "epochs": 2, "warmup_epochs": 1, "mae_batch_size": 16, "log_every": 1}
+
+
+def trained(
+    how: Callable[..., None], bench: Bench, frames: np.ndarray, **options: Any
+) -> MaskedAutoencoder:
+    model = MaskedAutoencoder(torch.Generator().manual_seed(0))
+    how(bench, SpirlConfig(**{**SMALL, **options}), model, frames, 0)
+    return model
+
+
+def test_the_training_of_a_gpu_is_that_of_the_cpu_bit_for_bit_also_when_resumed(
+    tiny: ModuleType, shelf: Path, real_frames: np.ndarray
+) -> None:
+    plain, kept = Bench(tiny, shelf), Resumed(tiny, shelf, keep=3)
+    expected = trained(train, plain, real_frames).state_dict()
+    found = trained(pretraining.train, kept, real_frames).state_dict()
+    resumed = Resumed(tiny, shelf, saved=kept.saved)
+    later = trained(pretraining.train, resumed, real_frames).state_dict()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value)
+        assert torch.equal(later[name], value)
+
+    def without_speed(bench: Bench) -> list[Any]:
+        names = ("pretrain/loss", "pretrain/lr")
+        return [(step, *(row[name] for name in names)) for step, row in bench.rows]
+
+    assert without_speed(kept) == without_speed(plain)
+    assert without_speed(resumed) == without_speed(plain)[3:]
+
+
+def test_bfloat16_rounds_what_is_computed_and_not_the_weights(
+    tiny: ModuleType, shelf: Path, real_frames: np.ndarray
+) -> None:
+    exact, rounded = Bench(tiny, shelf), Bench(tiny, shelf)
+    trained(pretraining.train, exact, real_frames)
+    model = trained(pretraining.train, rounded, real_frames, mae_precision="bfloat16")
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    losses = [[row["pretrain/loss"] for _, row in bench.rows] for bench in (exact, rounded)]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+
+
+def test_another_precision_is_another_autoencoder_of_the_same_frames(
+    tiny: ModuleType, shelf: Path
+) -> None:
+    found = []
+    for precision in ("float32", "bfloat16"):
+        config = SpirlConfig(frames=64, mae_batch_size=32, mae_precision=precision)
+        bench = Bench(tiny, shelf)
+        with pytest.raises(Asked):
+            pretraining.autoencoder(bench, config, config.mae_seed)
+        found.append(bench.key)
+    assert found[0] == keys(tiny, shelf)[1]  # autoencoders that are there are found
+    assert found[1] != found[0]
 
 
 def test_a_checkpoint_is_offered_each_iteration_and_due_after_the_last(

@@ -58,7 +58,7 @@ VALUES: Mapping[str, Any] = {
     "log_every": 5,
     "figures": False,
 }
-KEYS = ("seed", "name", "note", "tags", "preset")  # options that are the request's own
+KEYS = ("seed", "name", "note", "tags", "preset", "slots")  # options that are the request's own
 
 
 class Rehearsal(Silent):
@@ -69,9 +69,10 @@ class Rehearsal(Silent):
         self.said: list[str] = []
 
     def stage(self, name: str, total: int, unit: str) -> Rehearsal:
-        """Begin a stage."""
-        self._stage = name
-        return self
+        """Begin a stage; others may go on."""
+        begun = Rehearsal(self._heard)
+        begun._stage = name
+        return begun
 
     def update(self, done: int, **shown: float) -> None:
         """Pass on how far the stage is."""
@@ -336,13 +337,14 @@ def _make_attempt(home: Path, action: str, given: dict[str, Any], progress: str)
     """Make one attempt.
 
     Options besides those of `make`: `mlflow`, `patience` (seconds that the end waits for MLflow),
-    `fail_at` as in `make_catalog`, `stop`: [after|within, stage, step, signal name],
+    `fail_at` as in `make_catalog`, `stop`: [after|within|shown, stage, step, signal name], where
+    `shown` is when a stage says that it is so far,
     `stop_in_game`: the evaluation game after which to send itself SIGKILL, and `hold`: the step of
     learning at which to wait for a file PROGRESS_FILE.go, so that no signal comes too late.
     """
-    if "stop" in given:
-        kind, stage, step, name = given.pop("stop")
-        _stop_at(kind, stage, step, getattr(signal, name))
+    kind, stop_stage, stop_step, name = given.pop("stop", ("", "", 0, "SIGKILL"))
+    if kind in ("after", "within"):
+        _stop_at(kind, stop_stage, stop_step, getattr(signal, name))
     in_game, hold = given.pop("stop_in_game", None), given.pop("hold", None)
     if "patience" in given:
         from rlvit_mlflow import writer
@@ -355,6 +357,8 @@ def _make_attempt(home: Path, action: str, given: dict[str, Any], progress: str)
         def heard(stage: str, done: int) -> None:
             file.write(f"{stage} {done}\n")
             file.flush()
+            if kind == "shown" and (stage, done) == (stop_stage, stop_step):
+                os.kill(os.getpid(), getattr(signal, name))
             if stage == "evaluate" and done == in_game:
                 os.kill(os.getpid(), signal.SIGKILL)
             while stage == "learn" and done == hold and not Path(f"{progress}.go").exists():

@@ -31,6 +31,7 @@ TEXTS = (".txt", ".csv", ".tsv", ".md", ".toml", ".diff", ".jsonl")
 ARRAYS = (".npz", ".npy")
 KINDS = (*TEXTS, ".json", *PICTURES, ".mp4", *ARRAYS, ".safetensors")  # in artifacts
 PACKED = (*PICTURES, ".mp4", *ARRAYS, ".safetensors", ".pt", ".f32")  # deflate gains little
+RAW = (".f32", ".u8")  # numbers of a replay, which may be anything
 TENSORS = frozenset(
     {
         "collections OrderedDict",
@@ -54,7 +55,7 @@ def is_carried(path: PurePosixPath) -> bool:
     if path.parts[0] == "checkpoint":
         return suffix in (".pt", ".json")
     if path.parts[0] == "replay":
-        return suffix in (".f32", *KINDS)
+        return suffix in (*RAW, *KINDS)
     return suffix in KINDS
 
 
@@ -75,7 +76,7 @@ def check_file(path: Path, place: PurePosixPath, what: str, limits: Limits = LIM
     suffix = place.suffix.lower()
     if suffix in PICTURES:
         _check_start(path, PICTURES[suffix], what)
-    elif suffix != ".f32":
+    elif suffix not in RAW:
         _CHECKS[suffix](path, what, limits)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from rlvit.config import MethodConfig, setting
+from rlvit.config import MethodConfig, RunOf, setting
 from rlvit.hookspecs import hookimpl
 from rlvit.specs import (
     BackboneSpec,
@@ -51,6 +51,25 @@ class ToyConfig(MethodConfig):
     )
     bound: float | None = setting(
         None, help="Largest weight.", unit="weights", source="T5", group=WORK, gt=0
+    )
+    start_from: str | None = setting(
+        None,
+        help="Start with the weights of this run.",
+        unit="-",
+        source="none",
+        group=WORK,
+        aliases=("begin_with",),
+        run=RunOf(what="table", methods=("toy",), artifacts=("table",)),
+    )
+    share: float = setting(
+        0.5,
+        help="Of those weights.",
+        unit="-",
+        source="none",
+        group=WORK,
+        only_with="start_from",
+        ge=0,
+        le=1,
     )
     log_every: int = setting(
         1, help="Steps between rows.", unit="steps", source="none", group=KEEPING, ge=1

@@ -23,6 +23,9 @@ def train(context: Any, config: Any) -> None:
     noise, targets = context.generator("noise"), context.torch_generator("targets")
     weights, trace, begun = torch.zeros(4), np.zeros(4), 0
     saved = context.restored("learn") or context.restored("evaluate")
+    if config.start_from is not None and saved is None:
+        before = np.load(context.finished(config.start_from).view.folder / "weights.npy")
+        weights = torch.from_numpy(before[:4]).float() * config.share
     if saved is not None:
         begun, weights, trace = saved["step"], saved["weights"], saved["trace"]
         targets.set_state(saved["targets"])
