@@ -321,7 +321,8 @@ def resolve(
     except ValidationError as error:
         raise UsageProblem("; ".join(_explain(item, used) for item in error.errors())) from None
     for field, other in _idle(found).items():
-        if field in used:
+        # A whole configuration, such as a run's, has its default and may be given back.
+        if field in used and getattr(found, field) != config.model_fields[field].default:
             raise UsageProblem(
                 f"{to_flag(used[field])} means nothing without {to_flag(other)}: give both."
             )

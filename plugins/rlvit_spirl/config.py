@@ -131,7 +131,7 @@ class SpirlConfig(RainbowConfig, MaeConfig):
     refine_epochs: float = setting(
         1.0,
         help="Frames drawn in a round from all play so far, for each frame played since the last.",
-        unit="-",
+        unit="frames a step",
         source="rlvit",
         group=REFINE,
         only_with="refine_every",

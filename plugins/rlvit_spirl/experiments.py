@@ -126,16 +126,16 @@ PICTURES = (
     Experiment(
         "frames by patches kept",
         "Fig. 8",
-        "official-code",
-        note="patches_kept.png, beside the paper's counts, which were made by the code's rule",
+        "paper",
+        note="patches_kept.png, beside the paper's counts",
     ),
     Experiment(
         "the same as the paper counts: a random policy's frames, without a cap",
         "Fig. 8",
-        "official-code",
+        "paper",
         {"keep_ratio": 1.0, "steps": 5_000, "random_steps": 5_000, "learn_start": 4_999},
         protocol="quick",
-        note="of the three games that it evaluates the few hundred frames are counted too",
+        note="frames of the three games that it is evaluated on are counted too, 3,000 at most",
     ),
 )
 PRINTED_ONLY = (

@@ -152,7 +152,10 @@ def test_the_fingerprint_knows_values_alone(name: str, data: st.DataObject) -> N
     random.Random(len(chosen)).shuffle(shuffled)
     assert digest(identity(resolve(spec.config, {}, dict(shuffled)))) == print_
     assert digest(identity(resolve(spec.config, {}, dict(reversed(shuffled))))) == print_
-    assert {**identity(config), **bookkeeping(config)} == flat(config)
+    kept = {**identity(config), **bookkeeping(config)}
+    left_out = flat(config).keys() - kept.keys()
+    assert {f: spec.config.model_fields[f].default for f in left_out} | kept == flat(config)
+    assert resolve(spec.config, {}, kept) == config
     assert not identity(config).keys() & bookkeeping(config).keys()
     known = {info.field: info for info in options(spec.config)}
     field = data.draw(st.sampled_from(sorted(known)))

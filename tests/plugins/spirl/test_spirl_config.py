@@ -157,6 +157,7 @@ def test_every_option_says_what_it_is_its_unit_and_its_source() -> None:
         number = info.type in (int, float) and info.field not in (
             *("mae_base_lr", "mae_weight_decay", "mae_beta2", "mae_seed", "lr", "adam_eps"),
             *("grad_clip", "gamma", "priority_exponent", "importance_exponent", "noise"),
+            "refine_lr",
         )
         assert (info.unit != "-") == number, info.field  # a pure number or a choice has no unit
 

@@ -146,7 +146,7 @@ def test_rounds_lie_before_the_last_step(every: int, rounds: int) -> None:
             "the autoencoder would never go on learning",
         ),
         (
-            {"refine_lr": 2.5e-5},
+            {"refine_lr": 2e-5},
             "--refine-lr means nothing without --refine-every: give both.",
         ),
         (
