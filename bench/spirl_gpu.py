@@ -161,7 +161,7 @@ def time_steps(play: Play, warm: int, pairs: int) -> tuple[float, str]:
     return whole, (
         f"{1e3 * whole:.2f} ms; emulator, error map and acting {1e3 * playing:.2f} ms, update "
         f"{1e3 * learning:.2f} ms: {whole / max(playing, learning):.2f} times the larger "
-        f"(means of {pairs}; asked: at most 1.25)"
+        f"(means of {pairs})"
     )
 
 
@@ -200,7 +200,7 @@ def report(
 ) -> None:
     """Time everything on a device and pass on a line each."""
     with tempfile.TemporaryDirectory() as folder:
-        say(f"update: {time_updates(config, Path(folder) / 'a', device, pairs)} (asked: 4)")
+        say(f"update: {time_updates(config, Path(folder) / 'a', device, pairs)}")
         play = Play(config, Path(folder) / "b", device)
         step, text = time_steps(play, warm, pairs)
         say(f"step: {text}")
@@ -208,7 +208,7 @@ def report(
         iterations = EPOCHS * (RECORDED // config.mae_batch_size)
         say(
             f"pre-training in {config.mae_precision}: {1 / iteration:,.0f} iterations/s, "
-            f"{iterations * iteration:.0f} s for {iterations:,} (asked: at most 120)"
+            f"{iterations * iteration:.0f} s for {iterations:,}"
         )
         policy = GreedyPolicy(play.agent, play.features, play.most, GAMES_AT_ONCE)
         speed, _ = evaluate(policy, GAMES_AT_ONCE, pairs)
@@ -219,7 +219,7 @@ def report(
             "evaluation": EVALUATED / speed,
         }
     told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in parts.items())
-    say(f"a run of {STEPS:,} steps: {sum(parts.values()) / 60:.1f} minutes: {told} (asked: 6)")
+    say(f"a run of {STEPS:,} steps: {sum(parts.values()) / 60:.1f} minutes: {told}")
 
 
 @click.command()

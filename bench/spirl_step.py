@@ -86,7 +86,7 @@ class Eager:
     def update(self, batch: Batch) -> Tensor:
         """Take one step of Adam and return the new priorities [B]."""
         agent = self.agent
-        agent.online.head.resample(agent.generator)
+        agent.online.head.place(agent.online.head.draw(agent.generator))
         rows = torch.arange(len(batch.actions), device=batch.actions.device)
         with torch.no_grad():
             best = self.values(agent.online, batch.next_observations).exp()

@@ -24,7 +24,8 @@ API_CHANGES: Mapping[Version, str] = {
     "`setting(only_with=)` and `setting(omit_default=)`, "
     "`Experiment` and `MethodSpec.experiments`, "
     "`CapturedStep`, `upload` and `restore_optimiser` of `rlvit.nn.graphs`, "
-    "`SequenceReplay(device=)` and `DeviceFrames`, `NoisyLinear.draw` and `NoisyLinear.place`.",
+    "`SequenceReplay(device=)` and `DeviceFrames`, `begin`, `end` and `rewrite` of "
+    "`SequenceReplay`, `NoisyLinear.draw` and `NoisyLinear.place`.",
 }
 
 COMPARISONS: Mapping[str, Callable[[Version, Version], bool]] = {

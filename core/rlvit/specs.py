@@ -311,26 +311,22 @@ class Experiment:
     slots: Mapping[str, str] = field(default_factory=dict)  # parts other than the preset's
     protocol: str = ""  # other than the preset's
     task: str = ""  # the only one that it is about; "" if it can be tried on several
-    rest: str = ""  # options of `rlvit run` itself, as they are typed: "--selector-from RUN"
     note: str = ""  # what to know of it; where there is no run, why
 
     def __post_init__(self) -> None:
         """Refuse what would show no command, or a wrong one."""
-        for name in ("name", "reproduces", "preset", "protocol", "task", "rest", "note"):
+        for name in ("name", "reproduces", "preset", "protocol", "task", "note"):
             text = getattr(self, name)
             if not isinstance(text, str) or (name in ("name", "reproduces") and not text):
                 raise ValueError(f"{name}: expected text, got {text!r}")
         where = f"the experiment {self.name!r}"
-        if not self.preset and (self.values or self.slots or self.protocol or self.rest):
+        if not self.preset and (self.values or self.slots or self.protocol):
             raise ValueError(f"{where} has options and no preset; expected one of its method's")
         if not self.preset and not self.note:
             raise ValueError(f"{where} has no preset; expected a note that says why")
         for name, value in {**self.values, **self.slots}.items():
             if not isinstance(value, bool | int | float | str):
                 raise ValueError(f"{where}: {name} is {value!r}; expected what can be typed")
-        if self.rest and not self.rest.startswith("--"):
-            raise ValueError(f"{where}: rest is {self.rest!r}; expected options, as --seeds 0-4")
-        shlex.split(self.rest)
 
     def command(self, method: MethodSpec) -> str:
         """Return the whole command line; "" if there is no run.
@@ -350,7 +346,6 @@ class Experiment:
                 words.append(to_flag(name if value else f"no_{name}"))
             else:
                 words += [to_flag(name), str(value)]
-        words += shlex.split(self.rest)
         kind = method.task_kind
         return shlex.join([*words, f"--{kind}", self.task or kind.upper()])
 

@@ -320,6 +320,11 @@ class RainbowAgent:
         self.generator.set_state(state["generator"])
         self.updates = state["updates"]
 
+    def forget(self) -> None:
+        """Drop all captures: a cycle of references would keep their memory when a run has ended."""
+        self.choose.forget()
+        self.learn.forget()
+
 
 class GreedyPolicy:
     """The policy that is evaluated: no noise, and a frame is summarised once, not four times.

@@ -136,6 +136,7 @@ class SpirlConfig(RainbowConfig, MaeConfig):
         group=REFINE,
         only_with="refine_every",
         gt=0,
+        le=1_000,
     )
     refine_lr: float = setting(
         2.5e-5,

@@ -81,7 +81,7 @@ def _refining(config: SpirlConfig, trained: float, looked: float) -> list[StageC
     iterations, frames = rounds * config.round_iterations, rounds * config.refine_every
     again = frames * (rounds + 1) // 2  # N in the first round, 2 N in the second, ..
     kept = f"{frames * FRAME_BYTES / 1e6:,.0f} MB kept"
-    train = f"{iterations:,} iterations in {rounds} rounds"
+    train = f"{iterations:,} iterations in {rounds} round{'s' if rounds > 1 else ''}"
     return [
         StageCost("refine", train, iterations * trained, 0.0),
         StageCost("embed", f"{again:,} frames, {kept}", again * looked, again * OVERHEAD),

@@ -87,6 +87,8 @@ def train(context: RunContext, config: SpirlConfig) -> None:
         measured.append(Measurement("speed/steps", learnt.speed, 1))
     context.record(config.steps, measured)
     shutil.rmtree(context.folder / "replay", ignore_errors=True)  # nothing reads it any more
+    agent.forget()
+    features.embed.forget()
 
 
 def keep_counts(context: RunContext, by_count: NDArray[np.int64], cap: int) -> None:

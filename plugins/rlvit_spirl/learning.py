@@ -211,14 +211,23 @@ def at_once(context: RunContext) -> int:
     return min(GAMES_AT_ONCE, int(context.protocol.settings["episodes"]))
 
 
-def require_space(context: RunContext, size: int, what: str = "replay") -> None:
-    """Refuse to begin when files of so many bytes could not be written to their end.
+def require_space(
+    context: RunContext, size: int, what: str = "replay", files: str = "observations.*"
+) -> None:
+    """Refuse to begin when files of the replay could not be written to their end.
+
+    Args:
+        context: of the run.
+        size: bytes of the files when they are whole.
+        what: they are, for the error.
+        files: pattern of their names; what an attempt before has written needs no more room.
 
     Raises:
-        RlvitError: the disk has less room than they need.
+        RlvitError: the disk has less room than they still need.
     """
     free = shutil.disk_usage(context.folder).free
-    if free < size:
+    written = (path.stat().st_blocks * 512 for path in (context.folder / "replay").glob(files))
+    if free < size - sum(written):
         raise RlvitError(
             f"the {what} needs {size / 1e9:.1f} GB, {context.folder} has {free / 1e9:.1f} GB free."
         )

@@ -96,7 +96,7 @@ class MaeConfig(MethodConfig):
     )
     mae_precision: Literal["float32", "bfloat16"] = setting(
         "float32",
-        help="Numbers that the MAE is trained with; bfloat16 is autocast, and faster on a GPU.",
+        help="Numbers that the MAE is trained with; bfloat16 is autocast.",
         unit="-",
         source="rlvit (the code: float16 autocast)",
         group=FRAMES,

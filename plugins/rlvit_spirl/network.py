@@ -148,11 +148,6 @@ class DuelingHead(nn.Module):
         """The four layers, in the order in which noise is drawn."""
         return (self.advantage1, self.advantage2, self.value1, self.value2)
 
-    def resample(self, generator: torch.Generator) -> None:
-        """Draw new noise for all four layers."""
-        for layer in self.noisy_layers:
-            layer.resample(generator)
-
     def draw(self, generator: torch.Generator) -> Tensor:
         """Return new noise [E] for all four layers, end to end, and set none."""
         return torch.cat([layer.draw(generator) for layer in self.noisy_layers])

@@ -223,7 +223,12 @@ def rlvit_metrics() -> Sequence[MetricDef]:
     return [
         MetricDef("pretrain/loss", "normalised pixels squared", "min", loss, axis=iterations),
         MetricDef("pretrain/lr", "-", "none", "AdamW's step size", axis=iterations),
-        MetricDef("refine/loss", "normalised pixels squared", "min", "mean loss of a round"),
+        MetricDef(
+            "refine/loss",
+            "normalised pixels squared",
+            "min",
+            "mean loss of a round of --refine-every, in which the autoencoder goes on learning",
+        ),
         MetricDef("train/return", "points", "max", "raw score of the game that just ended"),
         MetricDef("train/loss", "nats", "min", "weighted cross-entropy of return distributions"),
         MetricDef("train/gradient_norm", "-", "none", "before clipping"),

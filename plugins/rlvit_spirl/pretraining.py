@@ -141,11 +141,12 @@ class Training:
         config: SpirlConfig,
         frames: NDArray[np.uint8],
         device: torch.device,
+        advice: str = "fewer --frames need less",
     ) -> None:
         """Take a model on the device, and frames [N, 3, 96, 96], which are copied to a GPU.
 
         Raises:
-            RlvitError: the GPU has not enough memory for the frames.
+            RlvitError: the GPU has not enough memory for the frames; the message ends in `advice`.
         """
         self.model = model
         self.optimiser = make_optimiser(model, config)
@@ -155,7 +156,8 @@ class Training:
                 group.update(lr=rate, capturable=True)
         precision = torch.bfloat16 if config.mae_precision == "bfloat16" else None
         # Not a method: a cycle of references would keep the frames in the GPU's memory.
-        iterate = partial(iteration, model, self.optimiser, on_device(frames, device), precision)
+        there = on_device(frames, device, advice)
+        iterate = partial(iteration, model, self.optimiser, there, precision)
         self._iterate = CapturedStep(iterate, device, name="pre-training")
 
     def step(self, chosen: Tensor, masks: Tensor, lr: float) -> Tensor:
@@ -204,11 +206,11 @@ def iteration(
     return (loss.detach(),)
 
 
-def on_device(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
+def on_device(frames: NDArray[np.uint8], device: torch.device, advice: str) -> Tensor:
     """Return frames [N, 3, 96, 96] as a tensor on the device; on the CPU nothing is copied.
 
     Raises:
-        RlvitError: the device has not enough memory; the message has the numbers.
+        RlvitError: the device has not enough memory; the message has the numbers and the advice.
     """
     try:
         return torch.from_numpy(frames).to(device)
@@ -216,5 +218,5 @@ def on_device(frames: NDArray[np.uint8], device: torch.device) -> Tensor:
         free = torch.cuda.mem_get_info(device)[0]
         raise RlvitError(
             f"{len(frames):,} frames need {frames.nbytes / 1e9:.1f} GB on {device}, which has "
-            f"{free / 1e9:.1f} GB free; fewer --frames need less."
+            f"{free / 1e9:.1f} GB free; {advice}."
         ) from None

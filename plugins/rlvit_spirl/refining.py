@@ -112,10 +112,10 @@ class Refining:
         self.wanted = config.rounds * self.every  # frames up to the last round
         if context.restored("evaluate") is None:  # else nothing is written any more
             size = replay_bytes(config, features) + self.wanted * FRAME_BYTES
-            require_space(context, size, "replay with the frames of play")
+            require_space(context, size, "replay with the frames of play", files="*")
         # The round that was the last to write into the replay's file; a checkpoint may be older.
         self._mark = context.folder / "replay" / "embedded.txt"
-        self._marked = int(self._mark.read_text()) if self._mark.exists() else 0
+        self._marked = self._read_mark()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -152,14 +152,16 @@ class Refining:
         """Hold a round if one is due after this step; tell whether it was held.
 
         A run that resumes from before a round that wrote into the replay, and not just before it,
-        finds later embeddings there: then they are made again as they were.
+        finds later embeddings there: then they are made again as they were, but for a selector that
+        draws, whose draws between rounds were those of play.
         """
         if step == (self.rounds + 1) * self.every:
             self.context.checkpoint("learn", step, state, every=1)
             self._hold_round(step, replay)
             return True
         if self._marked > self.rounds:
-            self.context.say(f"the replay is embedded as it was after {step:,} steps")
+            draws = ", but by other draws" if self._has_drawn() else ""
+            self.context.say(f"the replay is embedded as it was after {step:,} steps{draws}")
             self._embed(replay, self._fresh_selector())
             self._write_mark()
         return False
@@ -170,6 +172,8 @@ class Refining:
         self.features.selector = self._fresh_selector()
         self._write_mark()
         self._embed(replay, self.features.selector)
+        if isinstance(self.features.selector, SalientPatches):
+            self.features.selector.saliency.count_anew()
 
     def _train(self) -> float:
         """Take the round's steps on frames drawn evenly from all so far; return the mean loss.
@@ -177,7 +181,8 @@ class Refining:
         AdamW begins each round without moments: it forgets all but the last 20 steps anyway.
         """
         mae, context, config = self.features.backbone, self.context, self.config
-        training = Training(mae.requires_grad_(True), config, self.frames.rows(), context.device)
+        frames, advice = self.frames.rows(), "fewer --steps need less"
+        training = Training(mae.requires_grad_(True), config, frames, context.device, advice)
         draws = context.generator(f"refine-{self.rounds}/frames")
         noise = context.torch_generator(f"refine-{self.rounds}/masks")
         total = torch.zeros((), device=context.device)
@@ -205,8 +210,8 @@ class Refining:
     def _embed(self, replay: SequenceReplay, selector: Selector) -> None:
         """Write what the present autoencoder says of every frame over the replay's observations.
 
-        The frames are none that the agent saw, so nothing is counted. A selector that draws has
-        a random stream for it.
+        The agent does not look at these frames, so they are not among those counted. A selector
+        that draws has a random stream for it.
         """
         again, context = copy.copy(self.features), self.context
         again.selector = selector
@@ -224,10 +229,28 @@ class Refining:
                 replay.rewrite(step, observation)
             progress.update(start + len(some))
 
+    def _has_drawn(self) -> bool:
+        """Tell whether the selector has drawn at random: it has looked at a frame by now."""
+        draws = self.features.generator
+        if draws is None:
+            return False
+        fresh = torch.Generator().manual_seed(draws.initial_seed())
+        return not torch.equal(draws.get_state(), fresh.get_state())
+
+    def _read_mark(self) -> int:
+        """Return the round that was noted; later than any where what is there is no number."""
+        try:
+            return int(self._mark.read_text()) if self._mark.exists() else 0
+        except ValueError:
+            return self.config.rounds + 1
+
     def _write_mark(self) -> None:
         """Note the round whose embeddings are about to be in the replay's file, or are again."""
         temporary = self._mark.with_suffix(".tmp")
-        temporary.write_text(f"{self.rounds}\n")
+        with open(temporary, "w") as file:
+            file.write(f"{self.rounds}\n")
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, self._mark)
         self._marked = self.rounds
 

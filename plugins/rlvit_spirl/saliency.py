@@ -109,13 +109,16 @@ class Saliency:
         self.step = CapturedStep(at_once, self.device, name="an error map")
         self.around = neighbourhoods(GRID, GRID)  # [144, 9]
         self.memory: OrderedDict[bytes, float] = OrderedDict()
-        self.hits = 0
-        self.lookups = 0
+        self.count_anew()
 
     @property
     def hit_rate(self) -> float:
         """Share of the errors asked for so far that needed no computation; 0 before any."""
         return self.hits / max(1, self.lookups)
+
+    def count_anew(self) -> None:
+        """Begin to count hits anew; what is remembered stays."""
+        self.hits = self.lookups = 0
 
     def error_maps(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the error of every patch of uint8 `frames` [B, 3, 96, 96]: float32 [B, 144].

@@ -65,6 +65,7 @@ def train(context: RunContext, config: WholeFrameConfig) -> None:
         measured.append(Measurement("speed/steps", learnt.speed, 1))
     context.record(config.steps, measured)
     shutil.rmtree(context.folder / "replay", ignore_errors=True)  # nothing reads it any more
+    agent.forget()
 
 
 class WholeFrames:

@@ -15,6 +15,7 @@ from bundle_lab import Origin, export, members, take
 from rlvit.catalog import Catalog
 from rlvit.errors import UsageProblem
 from rlvit.home import Home
+from rlvit.runs.bundle.names import LIMITS
 
 
 def test_the_same_runs_give_the_same_bytes_but_the_date(origin: Origin, tmp_path: Path) -> None:
@@ -117,6 +118,24 @@ def test_a_replay_stays_behind_unless_it_is_asked_for(
     assert take(toy, other, whole.path).completed == [third]
     assert (other.runs / third / "replay" / "observations.f32").read_bytes() == bytes(4000)
     assert (other.runs / third / "replay" / "frames.u8").read_bytes() == bytes(96)
+
+
+@pytest.mark.parametrize("suffix", [".f32", ".u8"])
+def test_a_replay_that_is_hardly_filled_is_taken_back(
+    suffix: str, toy: Catalog, origin: Origin, home: Home, tmp_path: Path
+) -> None:
+    _, bundles, runs = origin
+    third, size = runs["third"], LIMITS.small + 4096
+    take(toy, home, bundles["early"])
+    (home.runs / third / "replay").mkdir()
+    with open(home.runs / third / "replay" / f"observations{suffix}", "wb") as file:
+        file.write(b"\x01\x02\x03")
+        file.truncate(size)
+    done = export(home, tmp_path / "whole.rlvit", third, replay=True)
+    other = Home.locate(tmp_path / "other")
+    take(toy, other, done.path)
+    found = (other.runs / third / "replay" / f"observations{suffix}").read_bytes()
+    assert found == b"\x01\x02\x03" + bytes(size - 3)
 
 
 def test_shared_artifacts_can_be_left_out(

@@ -27,7 +27,6 @@ WHOLE = Experiment(
     {"reward": "toy-half"},
     protocol="brief",
     task="Beta",
-    rest="--note 'two words'",
     note="mind the bound",
 )
 COPIED = Experiment("what others do", "Fig. 1", note="it is not here")
@@ -42,7 +41,7 @@ def test_the_command_says_all_that_the_experiment_says(toy: Catalog) -> None:
     command = WHOLE.command(method)
     assert command == (
         "rlvit run --plugin toy --preset official-code --protocol brief --reward toy-half "
-        "--rate 0.25 --no-noisy --mode sum --steps 7 --note 'two words' --puzzle Beta"
+        "--rate 0.25 --no-noisy --mode sum --steps 7 --puzzle Beta"
     )
     run = cli.get_command(click.Context(cli), "run")
     assert run is not None
@@ -50,7 +49,7 @@ def test_the_command_says_all_that_the_experiment_says(toy: Catalog) -> None:
     assert pick(given, PREFIX) == WHOLE.values
     assert pick(given, SLOT) == WHOLE.slots
     assert (given["preset"], given["protocol"]) == (WHOLE.preset, WHOLE.protocol)
-    assert (given["task"], given["note"]) == ("Beta", "two words")
+    assert given["task"] == "Beta"
 
 
 def test_a_task_to_choose_is_in_capitals(toy: Catalog) -> None:
@@ -73,8 +72,6 @@ def test_without_a_preset_there_is_no_command(toy: Catalog) -> None:
         ({"preset": "", "values": {}}, "'x' has no preset; expected a note that says why"),
         ({"values": {"steps": None}}, "'x': steps is None; expected what can be typed"),
         ({"slots": {"reward": ("a",)}}, r"'x': reward is \('a',\); expected what can be typed"),
-        ({"rest": "seeds 0-4"}, "rest is 'seeds 0-4'; expected options, as --seeds 0-4"),
-        ({"rest": "--note 'half"}, "No closing quotation"),
     ],
 )
 def test_what_would_mislead_is_refused(given: dict[str, Any], reason: str) -> None:
@@ -90,12 +87,11 @@ def test_two_experiments_of_one_name_are_refused(toy: Catalog) -> None:
 
 
 def test_the_listing_has_table_name_command_and_note(toy: Catalog) -> None:
-    short = replace(WHOLE, rest="")
-    assert list(listing(with_experiments(toy, short, COPIED))) == [
+    assert list(listing(with_experiments(toy, WHOLE, COPIED))) == [
         "",
         "  experiments",
         "  Table 3  as many as there are",
-        "             " + short.command(toy.method("toy")),
+        "             " + WHOLE.command(toy.method("toy")),
         "           mind the bound",
         "  Fig. 1   what others do; published numbers only: it is not here",
     ]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlvit.errors import RlvitError
+from rlvit.errors import RlvitError, UsageProblem
 
 VARIABLE = "RLVIT_CUDA_GRAPHS"  # 0: launch kernel by kernel, as a check and where capture fails
 EAGER_CALLS = 3  # before a capture: libraries and optimisers allocate in their first calls
@@ -34,8 +34,16 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def _locked(tensor: Tensor) -> Tensor:
-    """Return a tensor of the CPU in page-locked memory; expanded ones are written out first."""
-    return tensor.contiguous().pin_memory()
+    """Return a copy in page-locked memory of a tensor of the CPU, even of one that is there."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor)
+
+
+def _captures() -> bool:
+    """Say whether steps are captured on a GPU; raises UsageProblem if the variable is neither."""
+    given = os.environ.get(VARIABLE, "")
+    if given not in ("", "0", "1"):
+        raise UsageProblem(f"{VARIABLE} is {given!r}; expected 1 (captured) or 0 (not)")
+    return given != "0"
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
@@ -65,7 +73,9 @@ class CapturedStep:
     - it takes tensors and returns a tuple of tensors that need no gradient;
     - what it does depends on its inputs' shapes, never on their values, and the host reads none;
     - what it changes, it changes in place: parameters, buffers, the state of a capturable
-      optimiser. All of that keeps its memory for as long as the capture lives; `forget` ends it;
+      optimiser. All of that keeps its memory for as long as the capture lives; `forget` ends it,
+      and is called after the last step: a method's step and its object hold each other, and with
+      them the GPU's memory, until Python looks for such cycles;
     - before a backward pass it drops old gradients (`zero_grad(set_to_none=True)`);
     - counters and random draws on the host stay outside: they would happen at the capture only.
     """
@@ -85,10 +95,13 @@ class CapturedStep:
             device: where it computes.
             name: of the step, for errors.
             most_shapes: combinations of shapes whose graphs are kept, those used last.
+
+        Raises:
+            UsageProblem: RLVIT_CUDA_GRAPHS is neither 0 nor 1.
         """
         self.function, self.device = function, device
         self.name, self.most_shapes = name, most_shapes
-        self.captures = device.type == "cuda" and os.environ.get(VARIABLE, "") != "0"
+        self.captures = _captures() and device.type == "cuda"
         self._recordings: dict[Any, _Recording] = {}
 
     def __call__(self, *inputs: Tensor) -> Outputs:
@@ -96,7 +109,7 @@ class CapturedStep:
 
         Raises:
             ValueError: an output needs a gradient.
-            RlvitError: the GPU refuses the capture.
+            RlvitError: the GPU refuses the capture, or has too little memory for it.
         """
         if not self.captures:
             return self._sound(self.function(*(upload(one, self.device) for one in inputs)))
@@ -160,7 +173,7 @@ class _Recording:
         """Record the function's kernels; nothing is computed yet.
 
         Raises:
-            RlvitError: something in it cannot be captured.
+            RlvitError: something in it cannot be captured, or the memory is full.
         """
         graph = torch.cuda.CUDAGraph()
         inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
@@ -177,10 +190,22 @@ class _Recording:
             ):
                 self.outputs = function(*self.inputs)
         except RuntimeError as problem:
-            cause = problem.__context__ or problem  # the end of a failed capture raises once more
-            reason = str(cause).partition("\n")[0]
-            raise RlvitError(
-                f"{self.name} could not be captured as a CUDA graph ({reason}). With {VARIABLE}=0 "
-                "it runs kernel by kernel, which is slower."
-            ) from problem
+            raise _refusal(self.name, problem) from problem
         return graph
+
+
+def _refusal(name: str, problem: RuntimeError) -> RlvitError:
+    """Return what is told of a capture that failed."""
+    cause = problem.__context__ or problem  # the end of a failed capture raises once more
+    if isinstance(problem, torch.OutOfMemoryError):
+        cause = problem
+    reason = str(cause).partition("\n")[0]
+    if isinstance(cause, torch.OutOfMemoryError):
+        return RlvitError(
+            f"{name}: the GPU has too little memory for its CUDA graph ({reason}). Smaller batches "
+            f"need less; with {VARIABLE}=0 it needs no graph and is slower."
+        )
+    return RlvitError(
+        f"{name} could not be captured as a CUDA graph ({reason}). With {VARIABLE}=0 "
+        "it runs kernel by kernel, which is slower."
+    )

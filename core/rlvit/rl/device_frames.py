@@ -53,14 +53,16 @@ class DeviceFrames:
         return self.rows.index_select(0, index).view(*shape, *self.rows.shape[1:])
 
     def taken(self, values: Array | Tensor) -> Tensor:
-        """Return values on the device, through page-locked memory so that the host does not wait.
+        """Return values on the device; the host does not wait for a GPU.
 
-        PyTorch keeps that memory until the copy is done.
+        They are copied to page-locked memory first, which PyTorch keeps until the device has them,
+        so that they may be changed at once, even if they were in such memory.
         """
         tensor = values if isinstance(values, Tensor) else torch.from_numpy(values)
         if self.device.type != "cuda" or tensor.is_cuda:
             return tensor.to(self.device)
-        return tensor.contiguous().pin_memory().to(self.device, non_blocking=True)
+        locked = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor)
+        return locked.to(self.device, non_blocking=True)
 
 
 def _free(device: torch.device) -> int:

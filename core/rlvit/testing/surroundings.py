@@ -110,7 +110,7 @@ def plan_experiment(
 ) -> Plan:
     """Return the plan of a listed experiment, on its own task or else on the first that takes it.
 
-    What names other runs is left out, since none is there: such settings, and `Experiment.rest`.
+    Settings that name other runs are left out, since none is there.
 
     Raises:
         UsageProblem: there is none; of several tasks the message is about the first.

@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rlvit.nn.graphs import EAGER_CALLS, VARIABLE, CapturedStep, restore_optimiser, upload
+from rlvit.errors import UsageProblem
+from rlvit.nn.graphs import (
+    EAGER_CALLS,
+    VARIABLE,
+    CapturedStep,
+    _refusal,
+    restore_optimiser,
+    upload,
+)
 
 CPU = torch.device("cpu")
 needs_gpu = [
@@ -70,6 +78,41 @@ def test_outputs_that_need_a_gradient_are_refused() -> None:
 def test_nothing_is_uploaded_to_the_cpu() -> None:
     tensor = torch.ones(3)
     assert upload(tensor, CPU) is tensor
+
+
+@pytest.mark.parametrize("given", ["false", "off", "2", " 0"])
+def test_the_variable_is_0_or_1(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, given)
+    with pytest.raises(UsageProblem, match=f"{VARIABLE} is {given!r}; expected 1"):
+        CapturedStep(lambda x: (x,), CPU, name="nothing")
+
+
+@pytest.mark.parametrize(("given", "captured"), [("", True), ("1", True), ("0", False)])
+def test_the_variable_switches_captures(
+    given: str, captured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, given)
+    gpu = torch.device("cuda")  # named, not used
+    assert CapturedStep(lambda x: (x,), gpu, name="nothing").captures == captured
+    assert not CapturedStep(lambda x: (x,), CPU, name="nothing").captures
+
+
+def failure(first: RuntimeError, then: RuntimeError | None) -> RuntimeError:
+    """Return what a capture raises: its own error, or that of its end after it."""
+    if then is not None:
+        then.__context__ = first
+    return then or first
+
+
+@pytest.mark.parametrize("then", [None, RuntimeError("capture_end: invalidated")])
+def test_a_capture_that_fails_is_told_by_its_cause(then: RuntimeError | None) -> None:
+    full = failure(torch.OutOfMemoryError("Tried to allocate 2 GiB.\nMore"), then)
+    told = str(_refusal("update", full))
+    assert told.startswith("update: the GPU has too little memory for its CUDA graph (Tried to")
+    assert "2 GiB.)" in told
+    other = failure(RuntimeError("operation not permitted\nMore"), then)
+    told = str(_refusal("update", other))
+    assert "could not be captured as a CUDA graph (operation not permitted)" in told
 
 
 def after_steps(lr: float | Tensor) -> Regression:
@@ -180,6 +223,12 @@ class TestOnAGpu:
             expected = plain(*(one.cuda() for one in given))
             torch.testing.assert_close(step(*given)[0], expected[0])
         assert not step._recordings
+
+    def test_what_was_page_locked_before_may_be_changed_at_once(self) -> None:
+        given = torch.ones(2**26).pin_memory()
+        found = upload(given, torch.device("cuda"))
+        given.zero_()
+        assert bool((found == 1).all())
 
     def test_what_cannot_be_captured_is_said_in_a_line(self) -> None:
         code = """

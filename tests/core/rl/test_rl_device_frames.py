@@ -145,6 +145,16 @@ def test_on_a_gpu_too(tmp_path: Path, dtype: Any) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_what_was_page_locked_before_may_be_changed_at_once() -> None:
+    frames = DeviceFrames(1, (2**26,), np.dtype(np.float32), torch.device("cuda"))
+    given = torch.ones(2**26).pin_memory()
+    frames.write(0, given)
+    given.zero_()
+    assert bool((frames.rows[0] == 1).all())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 def test_a_gpu_without_the_memory_is_an_error_with_the_numbers(tmp_path: Path) -> None:
     rows = 2 * torch.cuda.mem_get_info()[1] // 4000
     with pytest.raises(RlvitError, match=r"the replay needs \d+\.\d GB on cuda, which has"):

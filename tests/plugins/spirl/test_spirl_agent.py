@@ -36,7 +36,7 @@ def make_agent(seed: int = 0, **options: Any) -> RainbowAgent:
     with torch.no_grad():
         for parameter in agent.target.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    agent.target.head.resample(generator)
+    agent.target.head.place(agent.target.head.draw(generator))
     return agent
 
 
@@ -160,7 +160,8 @@ def test_an_update_agrees_with_an_independent_float64_reference(residual: bool) 
     ahead = copy.deepcopy(agent)
     ahead.generator = torch.Generator()
     ahead.generator.set_state(agent.generator.get_state())
-    ahead.online.head.resample(ahead.generator)  # the noise that the update will draw
+    noise = ahead.online.head.draw(ahead.generator)  # that the update will draw
+    ahead.online.head.place(noise)
     loss, priorities, reference = reference_update(ahead, batch)
     before = {name: value.clone() for name, value in agent.online.named_parameters()}
 

@@ -31,18 +31,24 @@ PATCH = SpirlConfig(**COMMON, dim=16, heads=4, n_step=3)
 WHOLE = WholeFrameConfig(**COMMON, size=84, n_step=3)
 
 
+def resample(part: NoisyLinear | DuelingHead, generator: torch.Generator) -> None:
+    """Draw and set the noise of a layer, or of each of a head's in turn."""
+    for layer in part.noisy_layers if isinstance(part, DuelingHead) else (part,):
+        layer.resample(generator)
+
+
 class Written(RainbowAgent):
     """The agent with acting and updating as one writes them down, before there were captures."""
 
     @torch.inference_mode()
     def act(self, stack: Any) -> int:
-        self.online.head.resample(self.generator)
+        resample(self.online.head, self.generator)
         stacks = torch.from_numpy(stack[None])
         values = expected_value(self.online(stacks, noisy=True).exp(), self.support)
         return int(values.argmax())
 
     def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        self.online.head.resample(self.generator)
+        resample(self.online.head, self.generator)
         rows = torch.arange(len(batch.actions))
         with torch.no_grad():
             best = self.online(batch.next_observations, noisy=True).exp()
@@ -145,7 +151,7 @@ def test_noise_drawn_and_placed_is_noise_resampled() -> None:
     for kind in kinds:
         one, other = made(kind)
         left, right = (torch.Generator().manual_seed(5) for _ in range(2))
-        one.resample(left)
+        resample(one, left)
         before = {name: value.clone() for name, value in other.state_dict().items()}
         noise = other.draw(right)
         assert all(torch.equal(v, before[name]) for name, v in other.state_dict().items())

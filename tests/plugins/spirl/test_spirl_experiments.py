@@ -11,6 +11,7 @@ import pytest
 from rlvit.catalog import Catalog, build_catalog
 from rlvit.cli.main import invoke
 from rlvit.config import resolve
+from rlvit.errors import UsageProblem
 from rlvit.manager import create_plugin_manager
 from rlvit.specs import Experiment, MethodSpec
 from rlvit.testing.surroundings import plan_experiment
@@ -146,6 +147,20 @@ def test_control_arms_fit_every_game_of_the_paper(catalog: Catalog, game: str) -
     assert arms[:4] == ["random", "pixel-variance", "uniform", "cls-attention"]
     assert [one.protocol for one in about(LACKS)[4:6]] == ["atari100k", "machado18"]
     assert [[*one.values] for one in about(LACKS)[6:]] == [["frames_from"], ["refine_every"]]
+
+
+def test_what_needs_a_ratio_in_other_games_says_so(catalog: Catalog) -> None:
+    method, refused = catalog.method("spirl"), []
+    for one in EXPERIMENTS:
+        if one.preset and not one.task:
+            try:
+                plan_experiment(catalog, method, replace(one, task="Breakout"), None)
+            except UsageProblem:
+                refused.append(one)
+    selectors = ["all", "random", "pixel-variance", "uniform", "cls-attention"]
+    assert [one.slots["selector"] for one in refused] == selectors
+    for one in refused:
+        assert all(word in one.note for word in (*KEEP_RATIO, "--keep-ratio"))
 
 
 def test_de_rainbow_has_its_tables() -> None:

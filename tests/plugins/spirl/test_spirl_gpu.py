@@ -222,8 +222,17 @@ def test_captured_pre_training_agrees_with_the_cpu(
     np.testing.assert_allclose(losses(GPU, config), expected, rtol=close)
 
 
-@pytest.mark.parametrize("plugin", ["spirl", "de-rainbow"])
-def test_a_whole_run_on_a_gpu(tiny: ModuleType, tmp_path: Path, plugin: str) -> None:
+@pytest.mark.parametrize(
+    ("plugin", "more"),
+    [
+        ("spirl", {}),
+        ("spirl", {"steps": 28, "refine_every": 10, "refine_epochs": 4.0}),
+        ("de-rainbow", {}),
+    ],
+)
+def test_a_whole_run_on_a_gpu(
+    tiny: ModuleType, tmp_path: Path, plugin: str, more: dict[str, Any]
+) -> None:
     catalog = tiny.make_catalog()
     known = catalog.method(plugin).config.model_fields
     request = Request(
@@ -231,10 +240,12 @@ def test_a_whole_run_on_a_gpu(tiny: ModuleType, tmp_path: Path, plugin: str) -> 
         task=tiny.GAME,
         protocol="tiny",
         preset="paper",
-        values={name: value for name, value in tiny.VALUES.items() if name in known},
+        values={name: value for name, value in tiny.VALUES.items() if name in known} | more,
         device="cuda",
         threads=1,
     )
     plan = make_plan(catalog, request)
     outcome = execute.start(catalog, Home.locate(tmp_path), plan, Silent())
     assert outcome.state == "completed", outcome.error
+    refined = outcome.folder / "artifacts" / "mae-refined" / "mae-refined.safetensors"
+    assert refined.exists() == bool(more)

@@ -200,14 +200,14 @@ def test_without_noise_the_mean_weights_decide() -> None:
     plain = network(stacks, noisy=False)
     torch.testing.assert_close(plain, silent(stacks, noisy=True))
     assert not torch.allclose(plain, network(stacks, noisy=True), atol=1e-3)
-    network.head.resample(stream(5))
+    network.head.place(network.head.draw(stream(5)))
     assert torch.equal(network(stacks, noisy=False), plain)
 
 
 def test_resampling_redraws_all_four_noisy_layers() -> None:
     network = make_network()
     before = {name: value.clone() for name, value in network.named_buffers()}
-    network.head.resample(stream(5))
+    network.head.place(network.head.draw(stream(5)))
     assert len(before) == 8
     for name, value in network.named_buffers():
         assert not torch.equal(value, before[name]), name

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,12 @@ from rlvit import Registry
 from rlvit.cli.main import invoke
 from rlvit.config import identity, resolve
 from rlvit.errors import RlvitError, UsageProblem
+from rlvit.nn.graphs import CapturedStep
 from rlvit.specs import TaskSpec
 from rlvit_spirl.agent import PatchFeatures
 from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.cost import FRAME_BYTES
+from rlvit_spirl.learning import require_space
 from rlvit_spirl.loading import load
 from rlvit_spirl.mae import PATCHES, MaskedAutoencoder
 from rlvit_spirl.refining import FramesOfPlay, Refining
@@ -59,6 +62,7 @@ class Round:
     rows: NDArray[np.float32]  # of the replay's file, as far as steps have ended
     frames: NDArray[np.uint8]  # that are kept
     memory: Mapping[str, Tensor]  # of errors
+    hit_rate: float
     counts: tuple[Any, Any]  # of frames played, before and after
 
 
@@ -73,6 +77,7 @@ class Refined:
     task: TaskSpec
     rounds: list[Round]
     forgotten: list[tuple[int, float]]  # errors that a new selector remembers, its hit rate
+    dropped: list[str]  # steps whose captures were, in this order
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +85,9 @@ def refined(tiny: Any, unbroken: Any, tmp_path_factory: pytest.TempPathFactory) 
     """A refined run, looked at after each round."""
     home = tmp_path_factory.mktemp("refined")
     shutil.copytree(unbroken.home / "runs" / "shared", home / "runs" / "shared")
-    between, make = Refining.between, Refining._fresh_selector
+    between, make, forget = Refining.between, Refining._fresh_selector, CapturedStep.forget
     plan = tiny.make(tiny.make_catalog(), **REFINED)
-    rounds, forgotten = list[Round](), list[tuple[int, float]]()
+    rounds, forgotten, dropped = list[Round](), list[tuple[int, float]](), list[str]()
 
     def watched(self: Refining, step: int, replay: Any, state: Any) -> bool:
         before = self.features.state()["counts"]
@@ -96,6 +101,7 @@ def refined(tiny: Any, unbroken: Any, tmp_path_factory: pytest.TempPathFactory) 
                 np.fromfile(file, np.float32).reshape(-1, CAP, 64)[: len(replay)],
                 np.array(self.frames.rows()),
                 self.features.selector.state()["saliency"],
+                self.features.report()["select/hit_rate"],
                 (before, self.features.state()["counts"]),
             )
             rounds.append(found)
@@ -106,13 +112,18 @@ def refined(tiny: Any, unbroken: Any, tmp_path_factory: pytest.TempPathFactory) 
         forgotten.append((len(selector.saliency.memory), selector.report()["select/hit_rate"]))
         return selector
 
+    def left(self: CapturedStep) -> None:
+        dropped.append(self.name)
+        forget(self)
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Refining, "between", watched)
         patched.setattr(Refining, "_fresh_selector", made)
+        patched.setattr(CapturedStep, "forget", left)
         outcome = tiny.start(home, **REFINED)
     assert outcome.state == "completed", outcome.error
     story = everything(tiny, home, outcome.id)
-    return Refined(home, outcome.id, story, plan.config, plan.task, rounds, forgotten)
+    return Refined(home, outcome.id, story, plan.config, plan.task, rounds, forgotten, dropped)
 
 
 def test_what_is_off_is_not_in_a_fingerprint() -> None:
@@ -146,6 +157,10 @@ def test_rounds_lie_before_the_last_step(every: int, rounds: int) -> None:
             "the autoencoder would never go on learning",
         ),
         (
+            {"refine_every": 25_000, "refine_epochs": 1e308},
+            "--refine-epochs 1e+308: should be less than or equal to 1000",
+        ),
+        (
             {"refine_lr": 2e-5},
             "--refine-lr means nothing without --refine-every: give both.",
         ),
@@ -174,6 +189,10 @@ def test_rounds_are_part_of_the_estimate(tiny: Any) -> None:
     assert embed.amount == "150,000 frames, 2,074 MB kept"  # 25,000 + 50,000 + 75,000
     per_step = next(cost for cost in plain if cost.stage == "evaluate").flops / (2 * 14)
     assert embed.flops == pytest.approx(150_000 * per_step)
+
+    once = tiny.make(catalog, steps=100_000, refine_every=60_000).costs()
+    (train,) = (cost for cost in once if cost.stage == "refine")
+    assert train.amount == "3,750 iterations in 1 round"
 
 
 def test_frames_are_kept_in_order_and_go_back_to_a_count(tmp_path: Path) -> None:
@@ -214,9 +233,14 @@ def test_a_round_renews_weights_errors_and_every_observation(refined: Refined) -
         for row, frame in zip(found.rows, found.frames, strict=True):
             np.testing.assert_array_equal(row, fresh(frame))
         # What is remembered is by the new weights alone.
-        for name, values in selector.state()["saliency"].items():
-            assert torch.equal(found.memory[name], values)
+        for name in ("keys", "values"):
+            assert torch.equal(found.memory[name], selector.state()["saliency"][name])
         assert len(found.memory["values"]) > PATCHES
+        assert (found.memory["counters"].tolist(), found.hit_rate) == ([0, 0], 0.0)
+
+
+def test_a_run_drops_its_captures_at_its_end(refined: Refined) -> None:
+    assert refined.dropped == ["acting", "the update", "embedding a frame"]
 
 
 def test_a_refined_run_names_its_autoencoder_and_logs_its_rounds(refined: Refined) -> None:
@@ -320,14 +344,38 @@ def stopping_at(stage: str, done: int) -> Callable[[str, int], None]:
 
 def test_a_selector_that_draws_is_refined_and_stopped_as_well(tiny: Any, home: Path) -> None:
     options = {**REFINED, "slots": {"selector": "random"}}
-    other = shutil.copytree(home, home.with_name("other"))
+    other, damaged = shutil.copytree(home, home.with_name("other")), home.with_name("damaged")
     whole = tiny.start(home, **options)
     assert whole.state == "completed", whole.error
     stopped = tiny.start(other, tiny.Rehearsal(stopping_at("embed", 7)), **options)
     assert stopped.state == "interrupted"
+    shutil.copytree(other, damaged)
     outcome = tiny.resume(other)
     assert "going on from learn 10" in (outcome.folder / "log.txt").read_text()
     assert_equal(everything(tiny, other, outcome.id), everything(tiny, home, whole.id))
+
+    newest = max((damaged / "runs" / stopped.id / "checkpoint").glob("*.pt"))
+    os.truncate(newest, 1000)
+    display = tiny.Rehearsal()
+    assert tiny.resume(damaged, display).state == "completed"
+    told = "the replay is embedded as it was after 9 steps, but by other draws"
+    assert told in display.said, display.said
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xff\n"])
+def test_where_the_last_round_is_not_known_the_replay_is_embedded_anew(
+    tiny: Any, refined: Refined, home: Path, mark: bytes
+) -> None:
+    run = tiny.start(home, tiny.Rehearsal(stopping_at("learn", 14)), **REFINED)
+    assert run.state == "interrupted"
+    replay = home / "runs" / run.id / "replay"
+    assert (replay / "embedded.txt").read_text() == "1\n"
+    (replay / "embedded.txt").write_bytes(mark)
+    (replay / "observations.f32").write_bytes(bytes((replay / "observations.f32").stat().st_size))
+    display = tiny.Rehearsal()
+    assert tiny.resume(home, display).state == "completed"
+    assert "the replay is embedded as it was after 14 steps" in display.said
+    assert_equal(everything(tiny, home, run.id), refined.story)
 
 
 def test_without_rounds_a_run_keeps_no_frames_and_no_weights(tiny: Any, home: Path) -> None:
@@ -346,3 +394,20 @@ def test_a_disk_without_room_for_the_frames_is_refused(tiny: Any, home: Path) ->
     outcome = tiny.start(home, steps=steps, refine_every=steps - 1, keep_ratio=2.1 / 144)
     assert outcome.state == "failed"
     assert "the replay with the frames of play needs " in str(outcome.error)
+
+
+def test_what_is_written_already_needs_no_more_room(tmp_path: Path) -> None:
+    context: Any = SimpleNamespace(folder=tmp_path)
+    (tmp_path / "replay").mkdir()
+    file, size = tmp_path / "replay" / "frames.u8", 256 * 2**20
+    file.touch()
+    os.truncate(file, size)  # a hole takes no room
+    need = shutil.disk_usage(tmp_path).free + size // 2
+    with pytest.raises(RlvitError, match=r"the replay needs "):
+        require_space(context, need, files="*")
+    with open(file, "r+b") as opened:
+        os.posix_fallocate(opened.fileno(), 0, size)
+    need = shutil.disk_usage(tmp_path).free + size // 2
+    require_space(context, need, files="*")
+    with pytest.raises(RlvitError, match=r"the replay needs "):
+        require_space(context, need)  # of the observations nothing is written

@@ -30,8 +30,9 @@ PICTURES: Mapping[str, tuple[bytes, ...]] = {
 TEXTS = (".txt", ".csv", ".tsv", ".md", ".toml", ".diff", ".jsonl")
 ARRAYS = (".npz", ".npy")
 KINDS = (*TEXTS, ".json", *PICTURES, ".mp4", *ARRAYS, ".safetensors")  # in artifacts
-PACKED = (*PICTURES, ".mp4", *ARRAYS, ".safetensors", ".pt", ".f32")  # deflate gains little
 RAW = (".f32", ".u8")  # numbers of a replay, which may be anything
+# Deflate gains little, or, of the zeros at the end of a sparse replay, more than importing allows.
+PACKED = (*PICTURES, ".mp4", *ARRAYS, ".safetensors", ".pt", *RAW)
 TENSORS = frozenset(
     {
         "collections OrderedDict",
