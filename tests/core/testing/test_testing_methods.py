@@ -165,7 +165,7 @@ def test_a_bad_description_breaks_its_rule_alone(
         ({"slots": {"actor": "toy-pick"}}, "unknown slot of toy 'actor'"),
         ({"task": "Gamma"}, "unknown puzzle 'Gamma'"),
         ({}, None),
-        ({"task": "Beta", "protocol": "brief", "rest": "--selector-from RUN"}, None),
+        ({"task": "Beta", "protocol": "brief"}, None),
         ({"preset": "", "note": "it is not here"}, None),
     ],
 )
