@@ -85,6 +85,13 @@ class PatchFeatures:
         """Return how many frames were cut at the cap, and what the selector has to say."""
         return {**self.selector.report(), "select/saturated": self.full / max(self.frames, 1)}
 
+    def has_drawn(self) -> bool:
+        """Tell whether the selector has drawn at random since the run began."""
+        if self.generator is None:
+            return False
+        fresh = torch.Generator().manual_seed(self.generator.initial_seed())
+        return not torch.equal(self.generator.get_state(), fresh.get_state())
+
     def forget(self) -> None:
         """Begin to count anew."""
         self.frames = self.kept = self.full = 0

@@ -35,11 +35,7 @@ class Player:
 
     def has_drawn(self) -> bool:
         """Tell whether its selector drew at random, so that a game is never the same again."""
-        draws = None if self.features is None else self.features.generator
-        if draws is None:
-            return False
-        fresh = torch.Generator().manual_seed(draws.initial_seed())
-        return not torch.equal(draws.get_state(), fresh.get_state())
+        return self.features is not None and self.features.has_drawn()
 
 
 def load(found: FinishedRun) -> Player:

@@ -160,7 +160,7 @@ class Refining:
             self._hold_round(step, replay)
             return True
         if self._marked > self.rounds:
-            draws = ", but by other draws" if self._has_drawn() else ""
+            draws = ", but by other draws" if self.features.has_drawn() else ""
             self.context.say(f"the replay is embedded as it was after {step:,} steps{draws}")
             self._embed(replay, self._fresh_selector())
             self._write_mark()
@@ -228,14 +228,6 @@ class Refining:
             for step, observation in enumerate(seen, start):
                 replay.rewrite(step, observation)
             progress.update(start + len(some))
-
-    def _has_drawn(self) -> bool:
-        """Tell whether the selector has drawn at random: it has looked at a frame by now."""
-        draws = self.features.generator
-        if draws is None:
-            return False
-        fresh = torch.Generator().manual_seed(draws.initial_seed())
-        return not torch.equal(draws.get_state(), fresh.get_state())
 
     def _read_mark(self) -> int:
         """Return the round that was noted; later than any where what is there is no number."""
