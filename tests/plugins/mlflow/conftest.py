@@ -58,9 +58,17 @@ def toy_alone(toy_site: Path) -> Iterator[None]:
             patch.delenv(name, raising=False)
         patch.setenv("RLVIT_BLOCK", OTHERS)
         patch.syspath_prepend(toy_site)
+        # The core's tests import the toy out of this repository, and a run would name its commit.
+        for name in toy_modules():
+            patch.delitem(sys.modules, name)
         yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "rlvit_toy"]:
-        del sys.modules[name]
+        for name in toy_modules():
+            del sys.modules[name]
+
+
+def toy_modules() -> list[str]:
+    """Return which modules of the toy plugin are imported."""
+    return [name for name in sys.modules if name.partition(".")[0] == "rlvit_toy"]
 
 
 @pytest.fixture(scope="module")
