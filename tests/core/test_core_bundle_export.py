@@ -35,6 +35,39 @@ def test_the_same_runs_give_the_same_bytes_but_the_date(origin: Origin, tmp_path
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
+def test_equal_large_files_are_there_once(origin: Origin, toy: Catalog, tmp_path: Path) -> None:
+    source, _, runs = origin
+    shutil.copytree(source.root, tmp_path / "home")
+    home, target = Home.locate(tmp_path / "home"), tmp_path / "new.rlvit"
+    same, other = ("".join(f"{n:08x}" for n in range(start, start + 9000)) for start in (0, 1))
+    texts = {runs["first"]: (same, "small"), runs["second"]: (same, "small")}
+    texts[runs["third"]] = (other, "small")  # of the same size
+    for run_id, (large, small) in texts.items():
+        (home.runs / run_id / "large.txt").write_text(large)
+        (home.runs / run_id / "small.txt").write_text(small)
+    done = export(home, target)
+    found = members(target)
+    kept = [name for name in found if name.endswith("large.txt")]
+    assert len(kept) == 2
+    assert len([name for name in found if name.endswith("small.txt")]) == 3
+    assert done.unpacked > sum(map(len, found.values())) - len(found["manifest.json"])
+    first, second = sorted((runs["first"], runs["second"]))
+    said = {one["name"]: one for one in json.loads(found["manifest.json"])["members"]}
+    assert said[f"runs/{second}/large.txt"]["same_as"] == f"runs/{first}/large.txt"
+    assert said[f"runs/{first}/large.txt"]["same_as"] is None
+
+    there = Home.locate(tmp_path / "there")
+    take(toy, there, target)
+    for run_id, (large, small) in texts.items():
+        assert (there.runs / run_id / "large.txt").read_text() == large
+        assert (there.runs / run_id / "small.txt").read_text() == small
+    export(there, tmp_path / "again.rlvit")
+    again = members(tmp_path / "again.rlvit")
+    assert {k: v for k, v in again.items() if k != "manifest.json"} == {
+        k: v for k, v in found.items() if k != "manifest.json"
+    }
+
+
 @pytest.mark.parametrize(
     ("path", "what"),
     [

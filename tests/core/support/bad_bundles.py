@@ -32,6 +32,7 @@ from bundle_forge import (
     overlapping,
     pickled_array,
     rewrite,
+    same_with_bytes,
     saying,
     twice,
     unlisted,
@@ -113,6 +114,19 @@ BAD: dict[str, tuple[Forge, str]] = {
         ),
         "lost.json' is missing",
     ),
+    "same as nothing": (
+        saying(lambda said: said["members"][0].update(same_as="runs/nothing.json")),
+        "is not the same as 'runs/nothing.json'",
+    ),
+    "same as itself": (
+        saying(lambda said: said["members"][0].update(same_as=said["members"][0]["name"])),
+        "is not the same as 'runs/",
+    ),
+    "same as another size": (
+        saying(lambda said: said["members"][0].update(same_as=said["members"][1]["name"])),
+        "is not the same as 'runs/",
+    ),
+    "same, with bytes": (saying(same_with_bytes), "does not name the member 'runs/"),
     "wrong size": (saying(wrong_size), "manifest.json says"),
     "wrong hash": (saying(wrong_hash), "has not the SHA-256 that it should have"),
     "lying size": (lying_size, "log.txt' is damaged"),
@@ -125,7 +139,7 @@ BAD: dict[str, tuple[Forge, str]] = {
     "a list": (other_manifest(b"[]"), "is not that of a bundle"),
     "newer": (
         saying(lambda said: said.update(format=99, rlvit="9.0")),
-        r"written in format 99 (by rlvit 9.0), this rlvit reads up to 1: upgrade rlvit",
+        r"written in format 99 (by rlvit 9.0), this rlvit reads up to 2: upgrade rlvit",
     ),
     "no number": (saying(lambda said: said.update(format="1")), "is wrong at 'format'"),
     "unknown key": (saying(lambda said: said.update(run="x.sh")), "is wrong at 'run'"),

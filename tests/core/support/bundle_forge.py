@@ -159,6 +159,12 @@ def not_utf8(good: Path, bad: Path, run_id: str) -> None:
     bad.write_bytes(bad.read_bytes().replace("ä.txt".encode(), b"\xff\xfe.txt"))
 
 
+def same_with_bytes(said: dict[str, Any]) -> None:
+    """Say that a member with bytes of its own has those of another."""
+    first, other = said["members"][:2]
+    first.update(size=other["size"], sha256=other["sha256"], same_as=other["name"])
+
+
 def wrong_size(said: dict[str, Any]) -> None:
     said["members"][0]["size"] += 1
 

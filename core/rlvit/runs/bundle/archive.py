@@ -45,13 +45,13 @@ class Archive:
 
     def _compare(self) -> None:
         """Refuse members that the manifest does not name, and names that are no members."""
-        listed = {MANIFEST, *self.manifest.sizes}
+        listed = {MANIFEST, *self.manifest.stored}
         if extra := sorted(self._infos.keys() - listed):
             raise Refused(f"its {MANIFEST} does not name the member {extra[0]!a}")
         if missing := sorted(listed - self._infos.keys()):
             raise Refused(f"its member {missing[0]!a} is missing")
         for member in self.manifest.members:
-            size = self._infos[member.name].file_size
+            size = self._infos[member.same_as or member.name].file_size
             if size != member.size:
                 raise Refused(
                     f"its member {member.name!a} has {size:,} bytes; its {MANIFEST} says "
@@ -85,7 +85,8 @@ class Archive:
         self, member: MemberEntry, target: Path, progress: Callable[[int], object]
     ) -> None:
         total, left = hashlib.sha256(), member.size
-        with self._file.open(self._infos[member.name]) as source, open(target, "xb") as file:
+        info = self._infos[member.same_as or member.name]
+        with self._file.open(info) as source, open(target, "xb") as file:
             while chunk := source.read(CHUNK):
                 left -= len(chunk)
                 if left < 0:

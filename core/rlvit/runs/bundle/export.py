@@ -7,6 +7,7 @@ import json
 import os
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +25,9 @@ from rlvit.runs.bundle.study import study_items
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the date of every member: the same runs give the same bytes
 MODE = 0o100644 << 16  # a plain file
+ONCE = (
+    2**16
+)  # bytes: equal files from this size on, such as a model of several runs, are there once
 
 
 @dataclass(frozen=True)
@@ -93,10 +97,20 @@ def export_bundle(
 def _write(path: Path, found: Gathered, progress: Callable[[int, int], object]) -> None:
     total, done = sum(item.size for item in found.items), 0
     members = []
+    sizes = Counter(item.size for item in found.items if item.size >= ONCE)
+    stored = dict[tuple[int, str], str]()  # size and SHA-256 -> the first member with these bytes
     with open(path, "xb") as file:
         with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
             for item in sorted(found.items, key=lambda one: one.name):
-                members.append(_add(archive, item))
+                digest = _digest(item) if sizes[item.size] > 1 else ""
+                if first := stored.get((item.size, digest)):
+                    entry = MemberEntry(
+                        name=item.name, size=item.size, sha256=digest, same_as=first
+                    )
+                else:
+                    entry = _add(archive, item)
+                    stored[entry.size, entry.sha256] = item.name
+                members.append(entry)
                 done += item.size
                 progress(done, total)
             manifest = Manifest(
@@ -128,6 +142,13 @@ def _add(archive: zipfile.ZipFile, item: Item) -> MemberEntry:
     if left:
         raise RlvitError(f"{item.path} changed while it was read; nothing was written.")
     return MemberEntry(name=item.name, size=item.size, sha256=total.hexdigest())
+
+
+def _digest(item: Item) -> str:
+    total = hashlib.sha256()
+    for chunk in _chunks(item):
+        total.update(chunk)
+    return total.hexdigest()
 
 
 def _chunks(item: Item) -> Iterator[bytes]:

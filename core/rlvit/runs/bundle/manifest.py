@@ -35,6 +35,7 @@ class MemberEntry(Entry):
     name: str
     size: Size  # bytes, unpacked
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    same_as: str | None = None  # the member that has these bytes, if they are there once for both
 
 
 class RunEntry(Entry):
@@ -62,6 +63,11 @@ class Manifest(Entry):
     def sizes(self) -> dict[str, int]:
         """Bytes of each member, unpacked."""
         return {member.name: member.size for member in self.members}
+
+    @property
+    def stored(self) -> set[str]:
+        """Names of the members that have bytes of their own."""
+        return {member.name for member in self.members if member.same_as is None}
 
     def of_run(self, run_id: str) -> dict[str, MemberEntry]:
         """Return a run's members by their path in its folder."""
@@ -109,6 +115,7 @@ def _check(manifest: Manifest, limits: Limits) -> None:
     for name in names:
         check_place(check_name(name), *known)
     check_distinct([MANIFEST, *names])
+    _check_same(manifest.members)
     for run_id in ids:
         if f"runs/{run_id}/run.json" not in names:
             raise Refused(f"it lacks the run.json of {run_id}")
@@ -116,6 +123,16 @@ def _check(manifest: Manifest, limits: Limits) -> None:
         if f"studies/{name}.json" not in names:
             raise Refused(f"it lacks its study {name!a}")
     check_sizes([member.size for member in manifest.members], limits)
+
+
+def _check_same(members: list[MemberEntry]) -> None:
+    """Refuse a member that is said to be the same as one that it is not, or that has no bytes."""
+    stored = {member.name: member for member in members if member.same_as is None}
+    for member in members:
+        if member.same_as is not None:
+            first = stored.get(member.same_as)
+            if first is None or (first.size, first.sha256) != (member.size, member.sha256):
+                raise Refused(f"its member {member.name!a} is not the same as {member.same_as!a}")
 
 
 def check_sizes(sizes: list[int], limits: Limits) -> None:

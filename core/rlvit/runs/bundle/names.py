@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from rlvit.errors import UsageProblem
 
-FORMAT = 1  # of bundles that this code writes, and the newest that it reads
+FORMAT = 2  # of bundles that this code writes, and the newest that it reads
 KIND = "rlvit bundle"
 MANIFEST = "manifest.json"
 BASELINES = "baselines.json"
