@@ -23,7 +23,7 @@ from rlvit_spirl.agent import GreedyPolicy, PatchFeatures, RainbowAgent
 from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.mae import PATCHES, MaskedAutoencoder
 from rlvit_spirl.network import EMBEDDING, STACK
-from rlvit_spirl.pretraining import Training
+from rlvit_spirl.pretrain import Training
 from rlvit_spirl.selection import cap
 from rlvit_spirl.selector import SalientPatches
 from rlvit_tasks.plugin import ATARI_100K_SPIRL

@@ -17,7 +17,7 @@ from rlvit_spirl.frames import load_frames, recorded_frames
 from rlvit_spirl.learning import Learnt, at_once, best_median, keep_agent, learn, nothing
 from rlvit_spirl.mae import PATCHES
 from rlvit_spirl.pictures import Subject
-from rlvit_spirl.pretraining import autoencoder
+from rlvit_spirl.pretrain import pretrained
 from rlvit_spirl.refining import Refining, keep_refined, take_weights
 from rlvit_spirl.selection import cap
 from rlvit_spirl.showing import show_run
@@ -26,7 +26,7 @@ from rlvit_spirl.showing import show_run
 def train(context: RunContext, config: SpirlConfig) -> None:
     """Train and evaluate one agent."""
     mae_seed = config.mae_seed if config.share_mae else context.seed
-    mae = autoencoder(context, config, mae_seed)
+    mae = pretrained(context, config, mae_seed)
     evaluating = context.restored("evaluate")
     saved = context.restored("learn") or evaluating
     if saved is not None:

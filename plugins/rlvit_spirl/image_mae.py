@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,6 +25,7 @@ from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.cost import MAE_FRAME
 from rlvit_spirl.mae import PATCHES, MaskedAutoencoder
 from rlvit_spirl.pretrain import BASE_BATCH, make_optimiser
+from rlvit_spirl.weights import save_weights
 
 RECIPE = SpirlConfig()  # Table 5: a tenth of the epochs is warm-up, batch 64, AdamW's values
 # Table 5's 50 epochs are 39,000 iterations on 50,000 images: hours on a core, at 0.3 s each for 8x8
@@ -74,8 +75,7 @@ def pretrained_on_images(
     def build(folder: Path) -> None:
         split = some_of(context.data().split("train"), train_images)
         train_on_images(context, model.to(context.device), image_size, split)
-        state = {name: t.detach().cpu() for name, t in model.state_dict().items()}
-        save_file(state, folder / "mae.safetensors")
+        save_weights(model, folder / "mae.safetensors")
 
     def inputs() -> dict[str, Any]:
         count = len(context.data().split("train").labels)

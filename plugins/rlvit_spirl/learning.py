@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor
 
 from rlvit.contracts import Environment, Examined, Measurement, RunContext, State
@@ -23,6 +22,7 @@ from rlvit.rl.streams import stream_from, stream_state
 from rlvit_spirl.agent import RainbowAgent
 from rlvit_spirl.network import STACK
 from rlvit_spirl.rainbow_config import RainbowConfig
+from rlvit_spirl.weights import save_weights
 
 GAMES_AT_ONCE = 16  # of an evaluation: more would share errors, but few are left at its end
 
@@ -199,8 +199,7 @@ def keep_agent(context: RunContext, agent: RainbowAgent, made_from: Mapping[str,
     """Keep the trained network: the last link from frames to agent."""
 
     def build(folder: Path) -> None:
-        weights = {name: t.detach().cpu() for name, t in agent.online.state_dict().items()}
-        save_file(weights, folder / "agent.safetensors")
+        save_weights(agent.online, folder / "agent.safetensors")
 
     inputs = {**made_from, "seed": context.seed, "updates": agent.updates}
     context.keep("agent", inputs, build)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
 from rlvit.contracts import Artifact, RunContext, Selector, State
 from rlvit.errors import RlvitError
@@ -26,8 +25,9 @@ from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.cost import FRAME_BYTES
 from rlvit_spirl.learning import replay_bytes, require_space
 from rlvit_spirl.mae import CHANNELS, FRAME, PATCHES, MaskedAutoencoder
-from rlvit_spirl.pretraining import Training
+from rlvit_spirl.pretrain import Training
 from rlvit_spirl.selector import SalientPatches
+from rlvit_spirl.weights import save_weights
 
 SHAPE = (CHANNELS, FRAME, FRAME)
 ALONE, AT_ONCE = 1, 32  # frames embedded at a time: on a CPU as in play, bit for bit; elsewhere
@@ -267,8 +267,7 @@ def keep_refined(
     """
 
     def build(folder: Path) -> None:
-        weights = {name: t.detach().cpu() for name, t in mae.state_dict().items()}
-        save_file(weights, folder / "mae-refined.safetensors")
+        save_weights(mae, folder / "mae-refined.safetensors")
 
     inputs = {"mae": pretrained, "seed": context.seed, "rounds": config.rounds}
     return context.keep("mae-refined", inputs, build)

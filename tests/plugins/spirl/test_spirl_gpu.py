@@ -21,7 +21,7 @@ from rlvit_spirl.agent import PatchFeatures, RainbowAgent, patch_network
 from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.mae import PATCHES, MaskedAutoencoder
 from rlvit_spirl.network import SpirlNetwork
-from rlvit_spirl.pretraining import Training
+from rlvit_spirl.pretrain import Training
 from rlvit_spirl.saliency import Saliency
 from rlvit_spirl.selection import dynamic_k, keep_order
 from rlvit_spirl.whole_config import WholeFrameConfig

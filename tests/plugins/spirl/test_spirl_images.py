@@ -228,9 +228,9 @@ def test_a_stop_is_heard_and_leaves_nothing_half_trained(tmp_path: Path) -> None
 
 
 def test_training_lowers_the_error_of_other_images(
-    trained: SalientImagePatches, digits: torch.Tensor
+    trained: SalientImagePatches, digits: torch.Tensor, tmp_path: Path
 ) -> None:
-    weights = Bench(Path("unused")).torch_generator("mae/weights", 0)
+    weights = Bench(tmp_path).torch_generator("mae/weights", 0)
     untrained = SalientImagePatches(backbone())
     mae = MaskedAutoencoder(weights, rows=4, columns=4, side=2)
     untrained.adopt(mae.requires_grad_(False), "untrained")

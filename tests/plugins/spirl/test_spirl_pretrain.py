@@ -22,7 +22,6 @@ from rlvit.runs.artifacts import ArtifactShelf
 from rlvit.runs.context import StopFlag, TrainingContext
 from rlvit.runs.display import Silent
 from rlvit.specs import digest
-from rlvit_spirl import pretraining
 from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.frames import load_frames, recorded_frames
 from rlvit_spirl.mae import MaskedAutoencoder
@@ -224,14 +223,37 @@ def trained(
     return model
 
 
-def test_the_training_of_a_gpu_is_that_of_the_cpu_bit_for_bit_also_when_resumed(
+def plainly(
+    bench: Bench, config: SpirlConfig, model: MaskedAutoencoder, frames: np.ndarray, seed: int
+) -> None:
+    """Two epochs as a textbook has them: no graphs, no frames on a device, no resuming."""
+    optimiser = make_optimiser(model, config)
+    noise = bench.torch_generator("mae/masks", seed)
+    batches, rate = len(frames) // 16, config.mae_base_lr * 16 / 256
+    for epoch in range(2):
+        order = epoch_order(bench.generator(f"mae/epoch-{epoch}", seed), len(frames), config)
+        for batch in range(batches):
+            part = batch / batches
+            factor = (1 + math.cos(math.pi * part)) / 2 if epoch else part  # one epoch of warm-up
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+            images = torch.from_numpy(frames[order[16 * batch : 16 * (batch + 1)]])
+            optimiser.zero_grad()
+            loss = model(images, torch.rand(16, 144, generator=noise))
+            loss.backward()
+            optimiser.step()
+            row = {"pretrain/loss": loss.item(), "pretrain/lr": rate * factor}
+            bench.log(epoch * batches + batch + 1, row)
+
+
+def test_the_training_is_the_plain_one_bit_for_bit_also_when_resumed(
     tiny: ModuleType, shelf: Path, real_frames: np.ndarray
 ) -> None:
     plain, kept = Bench(tiny, shelf), Resumed(tiny, shelf, keep=3)
-    expected = trained(train, plain, real_frames).state_dict()
-    found = trained(pretraining.train, kept, real_frames).state_dict()
+    expected = trained(plainly, plain, real_frames).state_dict()
+    found = trained(train, kept, real_frames).state_dict()
     resumed = Resumed(tiny, shelf, saved=kept.saved)
-    later = trained(pretraining.train, resumed, real_frames).state_dict()
+    later = trained(train, resumed, real_frames).state_dict()
     for name, value in expected.items():
         assert torch.equal(found[name], value)
         assert torch.equal(later[name], value)
@@ -248,8 +270,8 @@ def test_bfloat16_rounds_what_is_computed_and_not_the_weights(
     tiny: ModuleType, shelf: Path, real_frames: np.ndarray
 ) -> None:
     exact, rounded = Bench(tiny, shelf), Bench(tiny, shelf)
-    trained(pretraining.train, exact, real_frames)
-    model = trained(pretraining.train, rounded, real_frames, mae_precision="bfloat16")
+    trained(train, exact, real_frames)
+    model = trained(train, rounded, real_frames, mae_precision="bfloat16")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     losses = [[row["pretrain/loss"] for _, row in bench.rows] for bench in (exact, rounded)]
     assert losses[0] != losses[1]
@@ -264,9 +286,9 @@ def test_another_precision_is_another_autoencoder_of_the_same_frames(
         config = SpirlConfig(frames=64, mae_batch_size=32, mae_precision=precision)
         bench = Bench(tiny, shelf)
         with pytest.raises(Asked):
-            pretraining.autoencoder(bench, config, config.mae_seed)
+            pretrained(bench, config, config.mae_seed)
         found.append(bench.key)
-    assert found[0] == keys(tiny, shelf)[1]  # autoencoders that are there are found
+    assert found[0] == keys(tiny, shelf)[1]
     assert found[1] != found[0]
 
 
