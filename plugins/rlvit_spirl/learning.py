@@ -106,8 +106,7 @@ def learn(
             "agent": agent.state(),
         }
 
-    progress = context.stage("learn", config.steps, "steps")
-    shown: dict[str, float] = {}
+    progress, shown = context.stage("learn", config.steps, "steps"), dict[str, float]()
     since, whole = Stopwatch(begun), Stopwatch(begun)
     for step in range(begun + 1, config.steps + 1):
         changed = between(done, replay, state)
@@ -124,8 +123,7 @@ def learn(
             priorities, logged = agent.update(batch)  # a GPU is still at it while the game goes on
         taken = environment.step(action)
         replay.end(shape_reward(taken.reward), taken.done)
-        for name, value in observe.newest().items():
-            means.add(name, value)
+        means.add(observe.newest())
         score += taken.reward
         frame = environment.reset() if taken.done else taken.frame
         if taken.game_over:
@@ -133,8 +131,7 @@ def learn(
             score, shown = 0.0, {"return": score}
         if batch is not None:
             replay.update_priorities(batch.indices, priorities)
-            for name, value in logged.items():
-                means.add(name, value)
+            means.add(logged)
 
         if step % config.log_every == 0:
             speed = {"speed/steps": since.speed(step)}
@@ -238,10 +235,11 @@ class Means:
     def __init__(self) -> None:
         self.sums: dict[str, list[Any]] = {}
 
-    def add(self, name: str, value: Any) -> None:
-        """Add one value."""
-        total, count = self.sums.get(name, (0.0, 0))
-        self.sums[name] = [total + value, count + 1]
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Add a value to each of some metrics."""
+        for name, value in values.items():
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = [total + value, count + 1]
 
     def take(self) -> dict[str, float]:
         """Return the means since the last call and begin anew."""

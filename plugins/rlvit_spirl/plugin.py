@@ -74,7 +74,7 @@ def _rainbow() -> MethodSpec:
     from rlvit_spirl.whole_config import PRESETS, WholeFrameConfig
 
     def train(context: Any, config: Any) -> None:
-        from rlvit_spirl.whole_frames import train
+        from rlvit_spirl.whole_experiment import train
 
         train(context, config)
 

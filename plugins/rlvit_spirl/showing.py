@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rlvit.contracts import FinishedRun, RunContext
 from rlvit_spirl.film import Camera, Film, seconds_of
+from rlvit_spirl.loading import Player
 from rlvit_spirl.mae import PATCHES
 from rlvit_spirl.overlay import write_film
 from rlvit_spirl.pictures import Subject, draw, draw_frames
-
-if TYPE_CHECKING:
-    from rlvit_spirl.loading import Player
 
 PAGES = 100  # of the film that a run makes by itself: the whole game, quickly
 FEWEST_PAGES = 25

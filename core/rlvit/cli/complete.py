@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem, _resolve_context, _resolve_incomplete
 
+from rlvit.cli.group import COMMANDS, LazyGroup, hoist
 from rlvit.cli.method_options import PREFIX, SLOT
 from rlvit.home import Home, sqlite_path
 from rlvit.specs import PRESET_NAMES
@@ -35,19 +36,17 @@ def completions(cli: click.Command, args: list[str], incomplete: str) -> list[It
 
     Of `--option=begun` the values alone are returned.
     """
-    from rlvit.cli.main import _hoist
-
     flag, equals, begun = incomplete.partition("=")
     if equals and flag in OF_PROGRAM:
         return [Item(begun, type=OF_PROGRAM[flag])]
     if args and args[-1] in OF_PROGRAM:
         return [Item(incomplete, type=OF_PROGRAM[args[-1]])]
-    context = _resolve_context(cli, {}, "rlvit", _hoist(list(args)))
+    context = _resolve_context(cli, {}, "rlvit", hoist(list(args)))
     default = getattr(context.command, "with_default", None)
     if default is not None and incomplete.startswith("-"):  # `rlvit tune --plugin NAME`
         left_out = default([incomplete])[:-1]
         if left_out:
-            context = _resolve_context(cli, {}, "rlvit", [*_hoist(list(args)), *left_out])
+            context = _resolve_context(cli, {}, "rlvit", [*hoist(list(args)), *left_out])
     if incomplete.startswith("--"):
         incomplete = flag.replace("_", "-") + equals + begun
     subject, rest = _resolve_incomplete(context, list(args), incomplete)
@@ -58,11 +57,9 @@ def completions(cli: click.Command, args: list[str], incomplete: str) -> list[It
 
 def _words(context: click.Context, command: click.Command, begun: str) -> list[Item]:
     """Return the commands of a group, or the options of a command."""
-    from rlvit.cli.main import COMMANDS, LazyGroup
-
     if isinstance(command, LazyGroup) and not begun.startswith("-"):  # without importing each
         known = {name: summary for name, (_, _, summary) in COMMANDS.items()}
-        offered = command._offered().items()
+        offered = command.offered().items()
         known |= {name: one.get_short_help_str(80) for name, one in offered}
         return _starting(known.items(), begun)
     if not begun and not isinstance(command, click.Group):

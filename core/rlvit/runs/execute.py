@@ -253,13 +253,7 @@ def _carry_out(
 
     The registry row and the folder exist already.
     """
-
-    def say(text: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk must not end what can go on
-            folder.log(text)
-        display.say(text)
-
-    begun = time.monotonic()
+    begun, say = time.monotonic(), partial(_say, folder, display)
     identity = provenance.process_identity()
     attempt = store.move(run_id, "running", process=identity, detail=detail)
     if not fresh:
@@ -319,6 +313,13 @@ def _carry_out(
     finally:
         folder.close()
         display.close()
+
+
+def _say(folder: RunFolder, display: Display, text: str) -> None:
+    """Say something to whoever looks now, and to whoever looks into the run's folder later."""
+    with contextlib.suppress(OSError):  # a full disk must not end what can go on
+        folder.log(text)
+    display.say(text)
 
 
 def _end(

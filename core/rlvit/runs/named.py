@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rlvit.catalog import Catalog
@@ -10,30 +10,12 @@ from rlvit.config import RunOf, accepted_names, run_fields, to_flag
 from rlvit.errors import UsageProblem
 from rlvit.registry import queries
 from rlvit.runs.artifacts import own_copy
+from rlvit.runs.plan import NamedRun, Request
 
 if TYPE_CHECKING:
     from rlvit.home import Home
     from rlvit.registry.records import RunRecord
     from rlvit.registry.store import Store
-    from rlvit.runs.plan import Request
-    from rlvit.specs import TaskSpec
-
-
-@dataclass(frozen=True)
-class NamedRun:
-    """A completed run that a setting names."""
-
-    option: str  # with what the user called it by: "--start-from latest"
-    id: str
-    task: str
-
-    def check(self, task: TaskSpec) -> None:
-        """Refuse a run on another task; raises UsageProblem."""
-        if self.task != task.name:
-            raise UsageProblem(
-                f"{self.option}: run {self.id} is of {task.kind} {self.task}; expected one of "
-                f"{task.name}."
-            )
 
 
 def settled(catalog: Catalog, home: Home, request: Request) -> Request:

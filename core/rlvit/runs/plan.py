@@ -14,7 +14,6 @@ from rlvit.catalog import Catalog
 from rlvit.config import MethodConfig, identity, resolve, run_fields
 from rlvit.errors import RlvitError, UsageProblem
 from rlvit.manager import PluginInfo
-from rlvit.runs.named import NamedRun
 from rlvit.runs.trained import SLOT, TrainedSelector, shape_of
 from rlvit.specs import (
     DataRequest,
@@ -28,6 +27,23 @@ from rlvit.specs import (
 )
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # no letters that look like others
+
+
+@dataclass(frozen=True)
+class NamedRun:
+    """A completed run that a setting names."""
+
+    option: str  # with what the user called it by: "--start-from latest"
+    id: str
+    task: str
+
+    def check(self, task: TaskSpec) -> None:
+        """Refuse a run on another task; raises UsageProblem."""
+        if self.task != task.name:
+            raise UsageProblem(
+                f"{self.option}: run {self.id} is of {task.kind} {self.task}; expected one of "
+                f"{task.name}."
+            )
 
 
 @dataclass(frozen=True)
