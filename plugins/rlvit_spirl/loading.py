@@ -122,7 +122,7 @@ def artifact(found: FinishedRun, kind: str, name: str) -> Path:
     if not path.is_file():
         raise RlvitError(
             f"run {found.view.id} has no {kind!r}: {path} is missing. It was made by an older "
-            "rlvit, or its folder is not whole."
+            "rlvit, or imported without weights, or its folder is not whole."
         )
     return path
 

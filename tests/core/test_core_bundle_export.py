@@ -182,6 +182,19 @@ def test_shared_artifacts_can_be_left_out(
     assert (home.runs / runs["first"] / "artifacts" / "table" / "table.json").exists()
 
 
+def test_without_weights_a_resume_begins_from_the_start(
+    toy: Catalog, origin: Origin, home: Home, tmp_path: Path
+) -> None:
+    _, bundles, runs = origin
+    take(toy, home, bundles["early"])
+    done = export(home, tmp_path / "light.rlvit", runs["third"], weights=False)
+    assert done.left_out["weights"] > 0
+    assert "without its weights a resume begins from the start" in done.remarks[0]
+    assert not [name for name in members(done.path) if "/checkpoint/" in name]
+    assert [name for name in members(done.path) if "/artifacts/table/" in name]  # no network
+    assert take(toy, Home.locate(tmp_path / "other"), done.path).light == [runs["third"]]
+
+
 def test_files_that_bundles_do_not_carry_are_told(origin: Origin, tmp_path: Path) -> None:
     source, _, runs = origin
     shutil.copytree(source.root, tmp_path / "home")

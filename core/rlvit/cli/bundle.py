@@ -30,6 +30,11 @@ EVERY = 2.0  # seconds between lines of progress where no person watches
 @click.option("--all", "everything", is_flag=True, help="All runs but those under way.")
 @click.option("--with-replay", "replay", is_flag=True, help="Also what unfinished runs remember.")
 @click.option("--without-shared", is_flag=True, help="Not the artifacts that runs share.")
+@click.option(
+    "--without-weights",
+    is_flag=True,
+    help="Not the weights of networks: numbers, pictures and tables alone.",
+)
 @click.pass_context
 def export_command(
     ctx: click.Context,
@@ -40,6 +45,7 @@ def export_command(
     everything: bool,
     replay: bool,
     without_shared: bool,
+    without_weights: bool,
     **filters: Any,
 ) -> int:
     """Write runs into one file that `rlvit import` reads in another home.
@@ -50,14 +56,15 @@ def export_command(
     from rlvit.runs.bundle.export import export_bundle
     from rlvit.runs.bundle.gather import Wanted
 
+    if replay and without_weights:
+        raise UsageProblem("--with-replay is for a resume, which needs the weights as well.")
+    wanted = Wanted(replay, not without_shared, not without_weights)
     with open_registry(ctx.obj) as store:
         chosen = _chosen(store, run_ids, study, everything, filters)
         path = _target(out, chosen)
         began = time.monotonic()
         with _Progress("packing") as progress:
-            done = export_bundle(
-                store, ctx.obj, chosen, path, Wanted(replay, not without_shared), progress
-            )
+            done = export_bundle(store, ctx.obj, chosen, path, wanted, progress)
     for remark in done.remarks:
         click.echo(remark, err=True)
     for what, size in sorted(done.left_out.items()):
@@ -185,6 +192,9 @@ def _show(file: str, done: Imported, seconds: float) -> None:
     if done.shared:
         shown.append(_count(done.shared, "shared artifact"))
     click.echo(f"{file}: {', '.join(shown)} ({megabytes(done.unpacked)} in {seconds:.1f} s)")
+    if done.light:
+        runs = _count(done.light, "run")
+        click.echo(f"without weights, so nothing can be computed with their networks here: {runs}")
     if done.annotated:
         click.echo(f"tags, note or archive mark taken over: {_count(done.annotated, 'run')}")
     if done.own_notes:

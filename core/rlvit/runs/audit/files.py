@@ -13,6 +13,8 @@ from rlvit.registry.contents import Link
 from rlvit.registry.records import RunRecord
 from rlvit.runs.artifacts import hash_files, read_artifact
 from rlvit.runs.audit.findings import GC, Finding
+from rlvit.runs.bundle.imported import stayed_behind
+from rlvit.runs.bundle.names import SHARED, WEIGHTS
 from rlvit.runs.record import FILE
 
 REMOVING = ".removing-"  # begins the name of a folder that is being removed
@@ -69,6 +71,7 @@ def check_artifacts(
     there = {(one.kind, one.key, one.sha256) for one in own.values() if one is not None}
     damaged = {place.name for place, one in own.items() if one is None}
     known = {(link.kind, link.key, link.sha256) for link in links}
+    behind = stayed_behind(folder)
     for link in links:
         replaced = any(one[0] == link.kind and one in known for one in there)
         if (link.kind, link.key, link.sha256) in there or replaced or link.kind in damaged:
@@ -76,7 +79,10 @@ def check_artifacts(
         shared = shelves.home.shared / f"{link.kind}-{link.key[:16]}"
         if Path(link.path).parent.name != shelves.home.shared.name:
             text = f"artifacts/{link.kind} is missing, or is not what was recorded"
-            yield Finding("artifact", run.id, text, FROM_COPY)
+            if WEIGHTS not in behind:
+                yield Finding("artifact", run.id, text, FROM_COPY)
+        elif not shared.is_dir() and behind & {SHARED, WEIGHTS}:
+            continue  # it was left out of the bundle
         elif not shared.is_dir():
             yield Finding("artifact", run.id, f"shared/{shared.name} is missing", ANEW)
         elif (one := shelves.described(shared)) is not None and one.sha256 != link.sha256:

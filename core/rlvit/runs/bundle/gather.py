@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -16,13 +16,25 @@ from rlvit.runs.artifacts import own_copy
 from rlvit.runs.bundle import kinds
 from rlvit.runs.bundle.compare import whole_lines
 from rlvit.runs.bundle.document import Document, declared, inside, portable
+from rlvit.runs.bundle.imported import stayed_behind
 from rlvit.runs.bundle.manifest import RunEntry
-from rlvit.runs.bundle.names import IMPORT_NOTE, PART, STREAMS, Refused, check_run_id
+from rlvit.runs.bundle.names import (
+    IMPORT_NOTE,
+    PART,
+    REPLAY,
+    SHARED,
+    STREAMS,
+    WEIGHTS,
+    Refused,
+    check_run_id,
+)
 from rlvit.runs.bundle.rows import check_streams
 from rlvit.runs.folder import RunFolder
 
 BEFORE_ROWS = ("log.txt", "metrics.jsonl", "episodes.jsonl", "results.jsonl")
 OTHERS = "files of kinds that bundles do not carry"
+OLD_CHECKPOINTS = "checkpoints of completed runs"
+CHECKPOINTS = "checkpoints that need the replay"
 NOT_CONTENT = {"run.json", IMPORT_NOTE}  # made anew, and said of this home
 
 
@@ -42,6 +54,7 @@ class Wanted:
 
     replay: bool = False
     shared: bool = True
+    weights: bool = True
 
 
 @dataclass
@@ -70,12 +83,14 @@ def gather(store: Store, home: Home, run_ids: Sequence[str], wanted: Wanted) -> 
             )
         folder = home.runs / run_id
         problems = _missing(store, home, known)
-        shared |= _shared_of(home, known, wanted, problems)
+        used = _shared_of(home, known, wanted, problems)
         if problems:
             raise UsageProblem(
                 f"run {run_id} is not whole, nothing was written: {'; '.join(problems)}."
             )
-        _add_run(found, home, folder, known, wanted)
+        shared |= used
+        behind = {_shared_left_out(place, wanted) for place in used.values()} - {""}
+        _add_run(found, home, folder, known, wanted, behind | _never_came(home, known))
     for name, place in sorted(shared.items()):
         _add_shared(found, name, place, wanted)
     return found
@@ -99,10 +114,11 @@ def _missing(store: Store, home: Home, known: Document) -> list[str]:
         rows = _count_lines(folder / name)
         if rows <= row:
             problems.append(f"{name} has {rows:,} lines, the registry knows {row + 1:,}")
-    own = folder / "artifacts"
+    own, behind = folder / "artifacts", stayed_behind(folder)
     for one in known["artifacts"]:
         place = PurePosixPath(inside(home, one["path"]))
-        if place.parts[1:3] == (run_id, "artifacts") and not (own / place.name).is_dir():
+        here = place.parts[1:3] == (run_id, "artifacts")
+        if here and WEIGHTS not in behind and not (own / place.name).is_dir():
             problems.append(f"artifacts/{place.name} is missing")
     for artifact in _folders(own):
         if own_copy(artifact) is None:
@@ -127,15 +143,14 @@ def _folders(path: Path) -> list[Path]:
 def _shared_of(home: Home, known: Document, wanted: Wanted, problems: list[str]) -> dict[str, Path]:
     """Return the shared artifacts of a run by name; those that are gone go into `problems`."""
     found = {}
+    needed = wanted.shared and not stayed_behind(home.runs / known["id"]) & {SHARED, WEIGHTS}
     for one in known["artifacts"]:
         place = home.located(one["path"])
         if PurePosixPath(inside(home, one["path"])).parent.name != home.shared.name:
             continue
         if own_copy(place) is not None:
             found[place.name] = place
-        elif (
-            wanted.shared and own_copy(home.runs / known["id"] / "artifacts" / one["kind"]) is None
-        ):
+        elif needed and own_copy(home.runs / known["id"] / "artifacts" / one["kind"]) is None:
             problems.append(
                 f"the shared artifact {place.name} is missing or damaged (--without-shared leaves "
                 "such out)"
@@ -143,8 +158,24 @@ def _shared_of(home: Home, known: Document, wanted: Wanted, problems: list[str])
     return found
 
 
-def _add_run(found: Gathered, home: Home, folder: Path, known: Document, wanted: Wanted) -> None:
-    """Take the files of a run."""
+def _never_came(home: Home, known: Document) -> Set[str]:
+    """Return as what artifacts stayed behind in the home that an imported run is from."""
+    own = home.runs / known["id"] / "artifacts"
+    for one in known["artifacts"]:
+        if not home.located(one["path"]).is_dir() and not (own / one["kind"]).is_dir():
+            return stayed_behind(home.runs / known["id"]) & {SHARED, WEIGHTS}
+    return frozenset()
+
+
+def _add_run(
+    found: Gathered,
+    home: Home,
+    folder: Path,
+    known: Document,
+    wanted: Wanted,
+    behind: Set[str],
+) -> None:
+    """Take the files of a run, of which other things stay `behind`."""
     run_id, start = known["id"], f"runs/{known['id']}/"
     document = portable(known, home, RunFolder(folder).sizes())
     data = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
@@ -174,7 +205,7 @@ def _add_run(found: Gathered, home: Home, folder: Path, known: Document, wanted:
             name=known["name"],
             state=known["state"],
             attempt=known["attempt"],
-            left_out=sorted(entry_left),
+            left_out=sorted({*entry_left, *behind}),
         )
     )
 
@@ -196,15 +227,21 @@ def _left_out(place: PurePosixPath, folder: Path, known: Document, wanted: Wante
     if len(place.parts) == 1:
         return "" if top in STREAMS or _fits(folder / top, place) else OTHERS
     if top == "artifacts" and len(place.parts) == 3:
-        return ""
+        return "" if wanted.weights or not _has_weights(folder / top / place.parts[1]) else WEIGHTS
     if top == "checkpoint" and len(place.parts) == 2:
         if known["state"] == "completed":
-            return "checkpoints of completed runs"
-        behind = (folder / "replay").is_dir() and not wanted.replay
-        return "checkpoints that need the replay" if behind else ""
+            return OLD_CHECKPOINTS
+        if (folder / "replay").is_dir() and not wanted.replay:
+            return CHECKPOINTS
+        return "" if wanted.weights else WEIGHTS
     if top == "replay" and len(place.parts) == 2:
-        return "" if wanted.replay else "replay"
+        return "" if wanted.replay else REPLAY
     return OTHERS
+
+
+def _has_weights(artifact: Path) -> bool:
+    """Say whether an artifact is a network, or has one."""
+    return any(artifact.glob("*.safetensors"))
 
 
 def _fits(path: Path, place: PurePosixPath) -> bool:
@@ -218,12 +255,14 @@ def _fits(path: Path, place: PurePosixPath) -> bool:
 
 def _warn(run_id: str, known: Document, left_out: dict[str, int]) -> list[str]:
     """Say what the run cannot do without what stays behind."""
-    if "checkpoints that need the replay" not in left_out:
+    if known["state"] == "completed":
         return []
-    return [
-        f"run {run_id} is {known['state']}; without its replay a resume begins from the start "
-        "(--with-replay takes it along)"
-    ]
+    start = f"run {run_id} is {known['state']}; without its"
+    if CHECKPOINTS in left_out:
+        return [f"{start} replay a resume begins from the start (--with-replay takes it along)"]
+    if WEIGHTS in left_out:
+        return [f"{start} weights a resume begins from the start"]
+    return []
 
 
 def _check_kind(path: Path, place: PurePosixPath, what: str) -> None:
@@ -234,12 +273,19 @@ def _check_kind(path: Path, place: PurePosixPath, what: str) -> None:
         raise UsageProblem(f"{problem}. Nothing was written.") from None
 
 
+def _shared_left_out(place: Path, wanted: Wanted) -> str:
+    """Return as what a shared artifact stays behind; nothing if it is taken."""
+    if not wanted.shared:
+        return SHARED
+    return "" if wanted.weights or not _has_weights(place) else WEIGHTS
+
+
 def _add_shared(found: Gathered, name: str, place: Path, wanted: Wanted) -> None:
     """Take a shared artifact, or say that it is left out."""
     files = sorted(path for path in place.iterdir() if path.is_file())
-    if not wanted.shared:
+    if reason := _shared_left_out(place, wanted):
         size = sum(path.stat().st_size for path in files)
-        found.left_out["shared artifacts"] = found.left_out.get("shared artifacts", 0) + size
+        found.left_out[reason] = found.left_out.get(reason, 0) + size
         return
     for path in files:
         _check_kind(path, PurePosixPath(path.name), f"{path.name} of the shared artifact {name}")

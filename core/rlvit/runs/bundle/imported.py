@@ -1,11 +1,21 @@
-"""Tells studies that came by import from those made here, which go on here."""
+"""Tells what came by import from what was made here, and what of it stayed behind."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from rlvit.runs.bundle.names import IMPORT_NOTE
+
+
+def stayed_behind(folder: Path) -> frozenset[str]:
+    """Return what a run was imported without, such as "weights"; nothing of a run made here."""
+    try:
+        found = json.loads((folder / IMPORT_NOTE).read_bytes())
+        return frozenset(map(str, found["left_out"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return frozenset()
 
 
 def came_by_import(runs: Path, run_ids: Iterable[str]) -> bool:

@@ -23,8 +23,9 @@ from rlvit.runs.bundle import notes, plain
 from rlvit.runs.bundle.archive import open_bundle
 from rlvit.runs.bundle.compare import relation
 from rlvit.runs.bundle.document import Document, at_home
+from rlvit.runs.bundle.imported import stayed_behind
 from rlvit.runs.bundle.manifest import Manifest
-from rlvit.runs.bundle.names import LIMITS, Limits, Refused, shown
+from rlvit.runs.bundle.names import LIMITS, WEIGHTS, Limits, Refused, shown
 from rlvit.runs.bundle.place import made_or_as_before, without_interruption
 from rlvit.runs.bundle.staging import (
     ASIDE,
@@ -58,6 +59,7 @@ class Imported:
     shared: list[str] = field(default_factory=list)  # artifacts that were put there
     studies: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    light: list[str] = field(default_factory=list)  # new, without weights
     unpacked: int = 0  # bytes
 
     @property
@@ -146,11 +148,14 @@ def _take(
 ) -> Imported:
     """Decide about every run, and then do it."""
     found = Imported(remarks=list(staged.remarks))
-    origin = notes.Origin(source, manifest.created, manifest.rlvit)
+    origins = {
+        run.id: notes.Origin(source, manifest.created, manifest.rlvit, tuple(run.left_out))
+        for run in manifest.runs
+    }
     store = StudyStore(home.registry_url)
     try:
         order = sorted(staged.runs, key=lambda one: (staged.runs[one]["created_at"], one))
-        steps = [_decide(store, home, staged, run_id, origin) for run_id in order]
+        steps = [_decide(store, home, staged, run_id, origins[run_id]) for run_id in order]
         plans = plan_studies(store, staged.home.runs / "studies", staged.studies)
         rehearse(staged.home, [step.run_id for step in steps if step.rows != "keep"], catalog)
         store.declare_metrics(catalog.metrics.values())
@@ -247,6 +252,8 @@ def _do(
         if step.put or step.merged.differ or step.rows != "keep":
             mirror(store, home, run_id)
     getattr(found, step.what).append(run_id)
+    if step.what == "new" and WEIGHTS in stayed_behind(folder):
+        found.light.append(run_id)
     if step.merged.differ:
         found.annotated.append(run_id)
     elif step.here is not None and not step.merged.as_offered:

@@ -14,6 +14,9 @@ MANIFEST = "manifest.json"
 BASELINES = "baselines.json"
 IMPORT_NOTE = "import.json"  # in an imported run's folder: where it came from
 
+# What may stay behind; an imported run's IMPORT_NOTE remembers it under "left_out".
+WEIGHTS, SHARED, REPLAY = "weights", "shared artifacts", "replay"
+
 STREAMS = ("metrics.jsonl", "episodes.jsonl", "results.jsonl", "superseded.jsonl")
 
 # One part of a path. No leading or trailing dot or space, no letter that a file system may change.

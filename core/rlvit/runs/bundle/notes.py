@@ -28,6 +28,7 @@ class Origin:
     bundle: str  # the file's name
     exported_at: float
     rlvit: str  # the version that wrote it
+    left_out: tuple[str, ...] = ()  # of the run, such as "weights"
 
 
 @dataclass(frozen=True)
