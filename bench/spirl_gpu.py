@@ -19,6 +19,7 @@ from spirl_step import ACTIONS, GAME, TASK, Eager, evaluate, paired
 from torch import Tensor
 
 from rlvit.rl.replay import Batch, SequenceReplay
+from rlvit.runs.precision import full_float32
 from rlvit_spirl.agent import GreedyPolicy, PatchFeatures, RainbowAgent
 from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.mae import PATCHES, MaskedAutoencoder
@@ -235,7 +236,8 @@ def main(pairs: int, warm: int, mae_precision: str) -> None:
     values = {"keep_ratio": 0.2, "residual": True, "error_space": "normalised"}
     config = SpirlConfig(**values, acting_noise="step", mae_precision=mae_precision)
     click.echo(torch.cuda.get_device_name(device))
-    report(config, device, pairs, warm, click.echo)
+    with full_float32():  # as in a run
+        report(config, device, pairs, warm, click.echo)
 
 
 if __name__ == "__main__":

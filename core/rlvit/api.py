@@ -240,13 +240,17 @@ class Registry:
     def revive(self, run_id: str) -> FinishedRun:
         """Return a completed run with what it was made of, so that its model can be used again.
 
+        From then on this process computes in full float32 on a GPU, as the run began to.
+
         Raises:
             UsageProblem: no run fits, several do, or it is not completed.
             RlvitError: a part of it is no longer there.
         """
         from rlvit.runs.finished import revived
+        from rlvit.runs.precision import use_full_float32
 
         view = self.view(run_id)
+        use_full_float32()
         return revived(_catalog(), self._store, view)
 
     def hold(self, run_id: str) -> AbstractContextManager[None]:

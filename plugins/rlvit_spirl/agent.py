@@ -82,7 +82,10 @@ class PatchFeatures:
         return {"select/kept": self.latest}
 
     def report(self) -> Mapping[str, float]:
-        """Return how many frames were cut at the cap, and what the selector has to say."""
+        """Return the share of frames that filled the cap, and what the selector has to say.
+
+        One that had as many by itself counts as one that was cut.
+        """
         return {**self.selector.report(), "select/saturated": self.full / max(self.frames, 1)}
 
     def has_drawn(self) -> bool:

@@ -1,10 +1,9 @@
-"""Which patches the trained policy attends to (section 5.4, Fig. 6)."""
+"""Which patches the trained policy attends to (section 5, Fig. 6)."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from rlvit_spirl.network import PatchAttention
 
@@ -21,21 +20,7 @@ def class_shares(block: PatchAttention, patches: Tensor) -> Tensor | None:
     """
     if block.pooling != "cls":
         return None
-    missing = (patches == 0).all(dim=-1)  # [F, L]
-    if block.padding == "token":
-        patches = torch.where(missing[..., None], block.pad_token, patches)
-    cls = block.cls_token.expand(len(patches), 1, -1)
-    tokens = block.norm1(torch.cat([cls, block.project(patches)], dim=1))  # [F, 1 + L, dim]
-    dim = tokens.shape[-1]
-    weight, bias = block.qkv.weight, block.qkv.bias
-    query = functional.linear(tokens[:, :1], weight[:dim], bias[:dim])
-    keys = functional.linear(tokens, weight[dim : 2 * dim], bias[dim : 2 * dim])
-    q, k = (x.unflatten(-1, (block.heads, -1)).transpose(1, 2) for x in (query, keys))
-    shares = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(dim=-1)  # [F, heads, 1, 1 + L]
-    shares = shares[:, :, 0].mean(dim=1)
-    if block.padding == "masked":
-        shares = shares * functional.pad(~missing, (1, 0), value=True)
-    return shares
+    return block.class_weights(patches).mean(dim=1)
 
 
 def heaviest(shares: Tensor, mass: float = MASS) -> Tensor:

@@ -77,7 +77,7 @@ class SpirlConfig(RainbowConfig, MaeConfig):
     )
     cache_entries: int = setting(
         1_000_000,
-        help="Remembered errors; the oldest are dropped. About 250 bytes each.",
+        help="Remembered errors; the oldest are dropped. About 180 bytes each.",
         unit="errors",
         source="rlvit: changes speed only",
         group=SELECT,
@@ -104,9 +104,9 @@ class SpirlConfig(RainbowConfig, MaeConfig):
     )
     pooling: Literal["cls", "average"] = setting(
         "cls",
-        help="What stands for a frame: the class token, or the average of its patches.",
+        help="What stands for a frame: the class token, or, without it, the patches' average.",
         unit="-",
-        source="Table 13; average: Table 15",
+        source="Table 13; average: Table 15 (the code has a class token then, too)",
         group=NETWORK,
     )
     padding: Literal["zero", "token", "masked"] = setting(
@@ -114,7 +114,7 @@ class SpirlConfig(RainbowConfig, MaeConfig):
         help="What a frame with fewer patches than the cap is filled up with: zeros that are "
         "attended to, a trainable token, or zeros that are not.",
         unit="-",
-        source="section 5.1; token, masked: Table 14",
+        source="section 5, Atari Benchmark; token, masked: Table 14",
         group=NETWORK,
     )
 
@@ -221,14 +221,16 @@ def adapt(config: MethodConfig, task: TaskSpec, parts: Parts) -> SpirlConfig:
 
 OFFICIAL_CODE: Mapping[str, Any] = {
     "angle": math.degrees(math.atan(0.5)),  # two increments are compared with one patch's share
-    "residual": True,  # R/run.py's default, which the README's commands do not override
-    "epochs": 100,  # README: --epoch 100
+    "residual": True,  # its default, which its README's commands do not override
+    "epochs": 100,  # its README: --epoch 100
     "sampling": "replacement",  # RandomSampler(replacement=True)
     "error_space": "normalised",  # the checkpoint's norm_pix_loss
 }
 RECOMMENDED: Mapping[str, Any] = {
-    "error_space": "normalised",  # what the published numbers were made with
-    "residual": True,  # likewise
+    # The code's defaults. With which values the published numbers were made is not known, nor which
+    # score better; what is known stands in the README.
+    "error_space": "normalised",
+    "residual": True,
     "first_lives_only": False,  # later lives look different, and the agent will see them
     "acting_noise": "step",  # exploration does not stop between updates (Fortunato et al. 2018)
 }

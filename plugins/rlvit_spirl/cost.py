@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rlvit.specs import Protocol, StageCost, TaskSpec
 from rlvit_spirl.config import SpirlConfig
+from rlvit_spirl.rainbow_config import RainbowConfig
 from rlvit_spirl.whole_config import WholeFrameConfig
 
 # Floating-point operations, 2 for each multiply-add, counted from the shapes of Table 4.
@@ -24,9 +25,7 @@ GAME_LENGTH = 500  # agent steps of a game played by a weak policy
 def estimate(config: SpirlConfig, task: TaskSpec, protocol: Protocol) -> list[StageCost]:
     """Return the cost of each stage."""
     frames, iterations = config.frames_of(task.name), config.iterations(task.name)
-    updates = max(0, config.steps - config.learn_start) // config.steps_per_update
-    length = min(int(protocol.settings["evaluation_horizon"]), GAME_LENGTH)
-    games = int(protocol.settings["episodes"])
+    updates = count_updates(config)
     looked = ERROR * MISSED * PATCHES
     trained = 3 * MAE_FRAME * config.mae_batch_size  # one iteration
     return [
@@ -44,13 +43,35 @@ def estimate(config: SpirlConfig, task: TaskSpec, protocol: Protocol) -> list[St
             config.steps * (EMULATOR + OVERHEAD) + updates * UPDATE_OVERHEAD,
         ),
         *_refining(config, trained, looked),
-        StageCost(
-            "evaluate",
-            f"{games} games of about {length:,} steps",
-            games * length * looked,
-            games * length * (EMULATOR + OVERHEAD),
-        ),
+        _evaluating(config, protocol, looked, EMULATOR + OVERHEAD),
     ]
+
+
+def count_updates(config: RainbowConfig) -> int:
+    """Return the updates of a run: every so many steps, in the steps behind the first ones."""
+    every = config.steps_per_update
+    return config.steps // every - config.learn_start // every
+
+
+def _evaluating(
+    config: RainbowConfig, protocol: Protocol, looked: float, seconds: float
+) -> StageCost:
+    """Return the cost of all evaluations: the last one, and those that a protocol asks for before.
+
+    Args:
+        config: of the run.
+        protocol: says how many games an evaluation has, and every how many steps there is one.
+        looked: floating-point operations of a frame.
+        seconds: of a step on the host.
+    """
+    games, every = int(protocol.settings["episodes"]), protocol.settings.get("evaluate_every")
+    evaluations = 1 + (config.steps - 1) // int(every) if every else 1
+    length = min(int(protocol.settings["evaluation_horizon"]), GAME_LENGTH)
+    amount = f"{games} games of about {length:,} steps"
+    if evaluations > 1:
+        amount = f"{evaluations} x {amount}"
+    steps = evaluations * games * length
+    return StageCost("evaluate", amount, steps * looked, steps * seconds)
 
 
 def _recording(config: SpirlConfig, frames: int, looked: float) -> StageCost:
@@ -93,9 +114,7 @@ def estimate_whole_frames(
 ) -> list[StageCost]:
     """Return the cost of each stage of data-efficient Rainbow on whole frames."""
     config = config.filled(task.name)
-    updates = max(0, config.steps - config.learn_start) // config.steps_per_update
-    length = min(int(protocol.settings["evaluation_horizon"]), GAME_LENGTH)
-    games = int(protocol.settings["episodes"])
+    updates = count_updates(config)
     return [
         StageCost(
             "learn",
@@ -103,10 +122,5 @@ def estimate_whole_frames(
             updates * FRAME_UPDATE,
             config.steps * (EMULATOR + FRAME_OVERHEAD) + updates * UPDATE_OVERHEAD,
         ),
-        StageCost(
-            "evaluate",
-            f"{games} games of about {length:,} steps",
-            0.0,
-            games * length * (EMULATOR + FRAME_OVERHEAD),
-        ),
+        _evaluating(config, protocol, 0.0, EMULATOR + FRAME_OVERHEAD),
     ]

@@ -78,7 +78,8 @@ class TargetDecoder:
     def __init__(self, mae: MaskedAutoencoder, part: int | None) -> None:
         """Precompute on the device of `mae`, whose decoder weights are shared.
 
-        Construct and call it in inference mode. Later changes of the weights are not seen.
+        Construct and call it in inference mode. Once the weights have changed make another: what
+        is precomputed belongs to the old ones, what is shared to the new.
         """
         self.first, self.second, self.last = (_as_block(b) for b in mae.decoder_blocks)
         self.norm, self.pred = mae.decoder_norm, mae.decoder_pred
@@ -256,7 +257,8 @@ class PatchErrors:
     def __init__(self, mae: MaskedAutoencoder, part: int | None, error_space: ErrorSpace) -> None:
         """Precompute for the present weights of `mae`, on its device, in inference mode.
 
-        The decoder has `part` patches at a time, or all of a call (None).
+        Once they have changed it is of no use (see `TargetDecoder`). The decoder has `part` patches
+        at a time, or all of a call (None).
 
         In the error space "normalised" the prediction is compared with the target standardised
         by its own mean and deviation (published code); in "pixels" the prediction is scaled back

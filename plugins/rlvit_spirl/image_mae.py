@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from rlvit.specs import Parts, StageCost, TaskSpec
 from rlvit_spirl.config import SpirlConfig
 from rlvit_spirl.cost import MAE_FRAME
 from rlvit_spirl.mae import PATCHES, MaskedAutoencoder
-from rlvit_spirl.pretrain import BASE_BATCH, make_optimiser
+from rlvit_spirl.pretrain import BASE_BATCH, Steps
 from rlvit_spirl.weights import save_weights
 
 RECIPE = SpirlConfig()  # Table 5: a tenth of the epochs is warm-up, batch 64, AdamW's values
@@ -80,7 +81,7 @@ def pretrained_on_images(
     def inputs() -> dict[str, Any]:
         count = len(context.data().split("train").labels)
         capped = train_images is not None and train_images < count
-        code = (train_on_images, make_optimiser, type(model), Block, patchify, sincos_2d)
+        code = (train_on_images, Steps, type(model), Block, patchify, sincos_2d)
         return {
             **({"train_images": train_images} if capped else {}),
             "data": context.data().sha256,
@@ -118,22 +119,16 @@ def train_on_images(
     iterations, batch = len(chosen), len(chosen[0])
     warmup = iterations * RECIPE.warmup_epochs / RECIPE.epochs
     base_lr = RECIPE.mae_base_lr * batch / BASE_BATCH
-    optimiser = make_optimiser(model, RECIPE)
+    pixels = partial(reduced, rows=model.rows, columns=model.columns, side=model.side)
+    steps = Steps(model, RECIPE, context.device, pixels)
     noise = context.torch_generator("mae/masks", SEED)
     progress = context.stage("pretrain", iterations, "iterations")
     shown: dict[str, float] = {}
     batches: Iterator[Tensor] = split.batches(chosen, image_size)
     for iteration, images in enumerate(batches):
         context.check_stop()
-        pixels = reduced(images.to(context.device), model.rows, model.columns, model.side)
-        masks = torch.rand(batch, model.patches, generator=noise).to(context.device)
-        lr = warmup_cosine(iteration, warmup, iterations, base_lr)
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        loss = model(pixels, masks)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        masks = torch.rand(batch, model.patches, generator=noise)
+        loss = steps.step(images, masks, warmup_cosine(iteration, warmup, iterations, base_lr))
         if iteration % SHOW_EVERY == 0:
             shown = {"loss": loss.item()}
         progress.update(iteration + 1, **shown)

@@ -76,59 +76,37 @@ def learn(
 
     Under a protocol that says so the policy is evaluated every so many steps on the way.
     """
-    replay = empty_replay(context, config, observe)
+    now = Standing(context, config, environment, observe, agent)
+    now.begin(saved)
+    replay, means = now.replay, now.means
     shape_reward = context.part("reward").shape
     evaluations = int(context.protocol.settings.get("evaluate_every", 0))  # steps between them
-    actions, samples = context.generator("actions"), context.generator("samples")
-    means, score, begun, medians = Means(), 0.0, 0, list[float]()
-    if saved is None:
-        frame = environment.reset()
-    else:
-        begun, score, frame = saved["step"], saved["score"], saved["frame"]
-        environment.restore(saved["environment"])
-        replay.restore(saved["replay"])
-        actions, samples = stream_from(saved["actions"]), stream_from(saved["samples"])
-        means.sums, medians = saved["means"], list(saved["medians"])
-    done = begun  # steps
-
-    def state() -> State:
-        return {
-            "step": done,
-            "score": score,
-            "frame": frame,
-            "environment": environment.state(),
-            "replay": replay.state(),
-            "actions": stream_state(actions),
-            "samples": stream_state(samples),
-            "means": means.sums,
-            "medians": medians,
-            "features": observe.state(),
-            "agent": agent.state(),
-        }
-
     progress, shown = context.stage("learn", config.steps, "steps"), dict[str, float]()
-    since, whole = Stopwatch(begun), Stopwatch(begun)
-    for step in range(begun + 1, config.steps + 1):
-        changed = between(done, replay, state)
-        seen = observe(frame)
+    since, whole = Stopwatch(now.steps), Stopwatch(now.steps)
+    for step in range(now.steps + 1, config.steps + 1):
+        evaluated = now.lacks_evaluation(evaluations)
+        if evaluated:
+            now.medians.append(median_of(evaluate(now.steps)))
+        changed = between(now.steps, replay, now.state)
+        seen = observe(now.frame)
         if step <= config.random_steps:
-            action = int(actions.integers(environment.action_count))
+            action = int(now.actions.integers(environment.action_count))
         else:
             action = agent.act(replay.latest_stack(seen))
         replay.begin(seen, action)  # with n-step returns no update needs the step that follows
         batch = None
         if step > config.learn_start and step % config.steps_per_update == 0:
             beta = linear(step, config.learn_start, config.steps, config.importance_exponent, 1.0)
-            batch = replay.sample(samples.random(config.batch_size), beta)
+            batch = replay.sample(now.samples.random(config.batch_size), beta)
             priorities, logged = agent.update(batch)  # a GPU is still at it while the game goes on
         taken = environment.step(action)
         replay.end(shape_reward(taken.reward), taken.done)
         means.add(observe.newest())
-        score += taken.reward
-        frame = environment.reset() if taken.done else taken.frame
+        now.score += taken.reward
+        now.frame = environment.reset() if taken.done else taken.frame
         if taken.game_over:
-            context.log(step, {"train/return": score})
-            score, shown = 0.0, {"return": score}
+            context.log(step, {"train/return": now.score})
+            now.score, shown = 0.0, {"return": now.score}
         if batch is not None:
             replay.update_priorities(batch.indices, priorities)
             means.add(logged)
@@ -136,12 +114,66 @@ def learn(
         if step % config.log_every == 0:
             speed = {"speed/steps": since.speed(step)}
             context.log(step, {**means.take(), **observe.report(), **speed})
-        if evaluations and step % evaluations == 0 and step < config.steps:
-            medians = [*medians, median_of(evaluate(step))]
-        done = step
-        progress.update(done, **shown)
-        context.checkpoint("learn", done, state, 1 if changed else config.checkpoint_every)
-    return Learnt(whole.speed(config.steps), medians)
+        now.steps = step
+        progress.update(step, **shown)
+        # An evaluation that is stopped must not take steps with it, nor a kill what was costly.
+        keep = changed or evaluated or now.lacks_evaluation(evaluations)
+        context.checkpoint("learn", step, now.state, 1 if keep else config.checkpoint_every)
+    return Learnt(whole.speed(config.steps), now.medians)
+
+
+class Standing:
+    """Where a run stands between two steps: all that the next ones depend on."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        config: RainbowConfig,
+        environment: Environment,
+        observe: Observer,
+        agent: RainbowAgent,
+    ) -> None:
+        self.environment, self.observe, self.agent = environment, observe, agent
+        self.replay = empty_replay(context, config, observe)
+        self.actions, self.samples = context.generator("actions"), context.generator("samples")
+        self.means, self.medians = Means(), list[float]()
+        self.steps, self.score = 0, 0.0
+        self.frame = np.zeros(0, dtype=np.uint8)  # the newest, [C, H, W]; there is none yet
+
+    def begin(self, saved: State | None) -> None:
+        """Begin the first game, or go on from a saved state; the caller restores the others."""
+        if saved is None:
+            self.frame = self.environment.reset()
+            return
+        self.steps, self.score, self.frame = saved["step"], saved["score"], saved["frame"]
+        self.environment.restore(saved["environment"])
+        self.replay.restore(saved["replay"])
+        self.actions, self.samples = stream_from(saved["actions"]), stream_from(saved["samples"])
+        self.means.sums, self.medians = saved["means"], list(saved["medians"])
+
+    def state(self) -> State:
+        """Return what a checkpoint holds."""
+        return {
+            "step": self.steps,
+            "score": self.score,
+            "frame": self.frame,
+            "environment": self.environment.state(),
+            "replay": self.replay.state(),
+            "actions": stream_state(self.actions),
+            "samples": stream_state(self.samples),
+            "means": self.means.sums,
+            "medians": self.medians,
+            "features": self.observe.state(),
+            "agent": self.agent.state(),
+        }
+
+    def lacks_evaluation(self, every: int) -> bool:
+        """Tell whether an evaluation is due: it was not begun yet, or was stopped on the way.
+
+        Args:
+            every: steps between evaluations; 0: there are none.
+        """
+        return every > 0 and len(self.medians) < self.steps // every
 
 
 def empty_replay(context: RunContext, config: RainbowConfig, observe: Observer) -> SequenceReplay:
@@ -185,7 +217,7 @@ def median_of(found: Examined) -> float:
 
 
 def best_median(context: RunContext, medians: Sequence[float], last: Examined) -> list[Measurement]:
-    """Return the best of all evaluations, where the protocol asks for several (section 5.1)."""
+    """Return the best of all evaluations, where the protocol asks for several (section 5)."""
     if "evaluate_every" not in context.protocol.settings:
         return []
     best = max([*medians, median_of(last)])

@@ -67,6 +67,33 @@ class PatchAttention(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Summarise frames of patches [F, L, 64] as [F, dim]."""
+        tokens, missing = self._tokens(patches)
+        read = tokens[:, :1] if self.pooling == "cls" else tokens  # [F, Q, dim]
+        q, k, v = self._project(tokens, read.shape[1])
+        if self.padding == "masked":
+            mixed = self._weights(q, k, missing) @ v
+        else:
+            mixed = functional.scaled_dot_product_attention(q, k, v)  # [F, heads, Q, dim / heads]
+        x = self.attended(mixed.transpose(1, 2).flatten(2))  # [F, Q, dim]
+        x = x + read if self.residual else x
+        out = self.fc2(functional.gelu(self.fc1(self.norm2(x))))
+        return self._pool(x + out if self.residual else out, missing)
+
+    def class_weights(self, patches: Tensor) -> Tensor:
+        """Return what the class token attends to, itself first: [F, heads, 1 + L].
+
+        For frames of patches [F, L, 64] of a block that is pooled by the class token. "Masked"
+        patches that are missing have no weight, so that a row does not add up to one.
+        """
+        tokens, missing = self._tokens(patches)
+        q, k, _ = self._project(tokens, 1)
+        return self._weights(q, k, missing)[:, :, 0]
+
+    def _tokens(self, patches: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the tokens [F, T, dim] of patches [F, L, 64] and, if need be, the missing [F, L].
+
+        The class token is the first, if there is one.
+        """
         missing = None if self.padding == "zero" else (patches == 0).all(dim=-1)  # [F, L]
         if self.padding == "token":
             patches = torch.where(missing[..., None], self.pad_token, patches)
@@ -74,28 +101,29 @@ class PatchAttention(nn.Module):
         if self.pooling == "cls":
             cls = self.cls_token.expand(len(tokens), 1, -1)  # [F, 1, dim]
             tokens = torch.cat([cls, tokens], dim=1)  # [F, 1 + L, dim]
-        read = tokens[:, :1] if self.pooling == "cls" else tokens  # [F, Q, dim]
-        x = self._attend(tokens, read.shape[1], missing)  # [F, Q, dim]
-        x = x + read if self.residual else x
-        out = self.fc2(functional.gelu(self.fc1(self.norm2(x))))
-        return self._pool(x + out if self.residual else out, missing)
+        return tokens, missing
 
-    def _attend(self, tokens: Tensor, queries: int, missing: Tensor | None) -> Tensor:
-        """Return what the first `queries` of `tokens` [F, T, dim] attend to: [F, Q, dim]."""
+    def _project(self, tokens: Tensor, queries: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries of the first of `tokens` [F, T, dim], keys and values of all, by heads.
+
+        They are [F, heads, Q or T, dim / heads].
+        """
         tokens = self.norm1(tokens)
         dim = tokens.shape[-1]
         query = functional.linear(tokens[:, :queries], self.qkv.weight[:dim], self.qkv.bias[:dim])
         keys_values = functional.linear(tokens, self.qkv.weight[dim:], self.qkv.bias[dim:])
-        q, k, v = (self._split(x) for x in (query, *keys_values.chunk(2, dim=-1)))
-        if self.padding == "masked":
-            assert missing is not None
-            prefix = tokens.shape[1] - missing.shape[1]
-            kept = functional.pad(~missing, (prefix, 0), value=True)  # [F, T]
-            weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(dim=-1)
-            mixed = (weights * kept[:, None, None]) @ v
-        else:
-            mixed = functional.scaled_dot_product_attention(q, k, v)  # [F, heads, Q, dim / heads]
-        return torch.as_tensor(self.attended(mixed.transpose(1, 2).flatten(2)))
+        key, value = keys_values.chunk(2, dim=-1)
+        return self._split(query), self._split(key), self._split(value)
+
+    def _weights(self, q: Tensor, k: Tensor, missing: Tensor | None) -> Tensor:
+        """Return how queries share out their attention among keys: [F, heads, Q, T]."""
+        weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(dim=-1)
+        if self.padding != "masked":
+            return weights
+        assert missing is not None
+        prefix = weights.shape[-1] - missing.shape[1]
+        kept = functional.pad(~missing, (prefix, 0), value=True)  # [F, T]
+        return weights * kept[:, None, None]
 
     def _pool(self, tokens: Tensor, missing: Tensor | None) -> Tensor:
         """Return one vector a frame [F, dim] of what was read [F, Q, dim].

@@ -235,7 +235,7 @@ def rlvit_metrics() -> Sequence[MetricDef]:
         MetricDef("train/priority", "nats", "none", "mean Kullback-Leibler divergence of a batch"),
         MetricDef("train/value", "discounted reward", "none", "mean expected return of a batch"),
         MetricDef("select/kept", "patches a frame", "none", "mean number of patches kept"),
-        MetricDef("select/saturated", "of frames", "none", "frames cut at the largest number"),
+        MetricDef("select/saturated", "of frames", "none", "frames that kept the largest number"),
         MetricDef("select/hit_rate", "of patches", "max", "errors remembered, not computed"),
         MetricDef("select/ratio", "of patches", "none", "the largest share of patches kept"),
         MetricDef("speed/steps", "agent steps/s", "max", "speed since the row before", timing=True),

@@ -1,12 +1,13 @@
 """The masked autoencoder of a run: found, or trained once for all runs with the same frames.
 
 Frames lie in the memory of a GPU, where an iteration is one CUDA graph; on a CPU the same training
-is a plain loop, to the bit.
+is a plain loop, to the bit. What learns from other images than frames takes the same steps.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,61 @@ def train(
         context.checkpoint("pretrain", done, state, every)
 
 
-class Training:
-    """An autoencoder in training on frames that lie on its device."""
+class Steps:
+    """An autoencoder in training: on a GPU a step is one CUDA graph."""
+
+    def __init__(
+        self,
+        model: MaskedAutoencoder,
+        config: SpirlConfig,
+        device: torch.device,
+        pixels: Callable[[Tensor], Tensor],
+    ) -> None:
+        """Take a model on the device.
+
+        Args:
+            model: what learns.
+            config: how.
+            device: where it learns.
+            pixels: returns images [B, 3, H, W], 0..255, of what a step is given, on the device. Not
+                a method of what holds these steps: such a cycle would keep a GPU's memory.
+        """
+        self.model = model
+        self.optimiser = make_optimiser(model, config)
+        if device.type == "cuda":
+            rate = torch.tensor(config.mae_base_lr, device=device)  # one for all, read by the graph
+            for group in self.optimiser.param_groups:
+                group.update(lr=rate, capturable=True)
+        precision = torch.bfloat16 if config.mae_precision == "bfloat16" else None
+        iterate = partial(iteration, model, self.optimiser, pixels, precision)
+        self._iterate = CapturedStep(iterate, device, name="pre-training")
+
+    def step(self, given: Tensor, masks: Tensor, lr: float) -> Tensor:
+        """Learn from the images of `given` [B, ...] under masks [B, 144]; return the scalar loss.
+
+        A GPU may still be at it when this returns.
+        """
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(lr)
+            else:
+                group["lr"] = lr
+        (loss,) = self._iterate(given, masks)
+        return loss
+
+    def state(self) -> State:
+        """Return weights and the optimiser's state."""
+        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def restore(self, model: State, optimiser: State) -> None:
+        """Go back to a saved state."""
+        self.model.load_state_dict(model)
+        restore_optimiser(self.optimiser, optimiser)
+        self._iterate.forget()  # the optimiser's state lies elsewhere now
+
+
+class Training(Steps):
+    """An autoencoder in training on frames that lie on its device; a step is given numbers [B]."""
 
     def __init__(
         self,
@@ -144,58 +198,26 @@ class Training:
         Raises:
             RlvitError: the GPU has not enough memory for the frames; the message ends in `advice`.
         """
-        self.model = model
-        self.optimiser = make_optimiser(model, config)
-        if device.type == "cuda":
-            rate = torch.tensor(config.mae_base_lr, device=device)  # one for all, read by the graph
-            for group in self.optimiser.param_groups:
-                group.update(lr=rate, capturable=True)
-        precision = torch.bfloat16 if config.mae_precision == "bfloat16" else None
-        # Not a method: a cycle of references would keep the frames in the GPU's memory.
         there = on_device(frames, device, advice)
-        iterate = partial(iteration, model, self.optimiser, there, precision)
-        self._iterate = CapturedStep(iterate, device, name="pre-training")
-
-    def step(self, chosen: Tensor, masks: Tensor, lr: float) -> Tensor:
-        """Learn from the frames `chosen` [B] under masks [B, 144]; return the loss, a scalar.
-
-        A GPU may still be at it when this returns.
-        """
-        for group in self.optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(lr)
-            else:
-                group["lr"] = lr
-        (loss,) = self._iterate(chosen, masks)
-        return loss
-
-    def state(self) -> State:
-        """Return weights and the optimiser's state."""
-        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
-
-    def restore(self, model: State, optimiser: State) -> None:
-        """Go back to a saved state."""
-        self.model.load_state_dict(model)
-        restore_optimiser(self.optimiser, optimiser)
-        self._iterate.forget()  # the optimiser's state lies elsewhere now
+        super().__init__(model, config, device, there.__getitem__)
 
 
 def iteration(
     model: MaskedAutoencoder,
     optimiser: torch.optim.AdamW,
-    frames: Tensor,
+    pixels: Callable[[Tensor], Tensor],
     precision: torch.dtype | None,
-    chosen: Tensor,
+    given: Tensor,
     masks: Tensor,
 ) -> tuple[Tensor]:
-    """Take one step on those of `frames` [N, 3, 96, 96] that `chosen` [B] numbers; return the loss.
+    """Take one step on the images that `pixels` makes of `given` [B, ...]; return the loss.
 
     With a `precision` its arithmetic is that of autocast, which keeps no casts of weights: they
     would lie in the memory of a capture.
     """
-    kind, rounded = frames.device.type, precision is not None
+    kind, rounded = given.device.type, precision is not None
     with torch.autocast(kind, precision, enabled=rounded, cache_enabled=False):
-        loss = model(frames[chosen], masks)
+        loss = model(pixels(given), masks)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()

@@ -13,7 +13,8 @@ LEARN = "Learning (data-efficient Rainbow)"
 NETWORK = "Network"
 KEEPING = "Book-keeping"
 
-# The paper's second regime (section 5.1): as many updates as in the first.
+# The paper's second regime (section 5, "Atari Benchmark"): nearly as many updates (99,600) as
+# in the first (98,400).
 REGIME_400K: Mapping[str, Any] = {"steps": 400_000, "steps_per_update": 4}
 
 

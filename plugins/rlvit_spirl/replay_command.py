@@ -215,6 +215,8 @@ def _recording(record: str) -> Path:
         raise UsageProblem(f"--record {record}: expected a name ending in {' or '.join(ENDINGS)}.")
     if not path.absolute().parent.is_dir():
         raise UsageProblem(f"--record {record}: there is no folder {path.absolute().parent}.")
+    if path.exists():
+        raise UsageProblem(f"--record {record}: it is there already; choose another name.")
     if path.suffix.lower() == ".mp4":
         _require_ffmpeg()
     return path

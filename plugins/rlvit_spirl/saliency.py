@@ -56,7 +56,7 @@ class Saliency:
 
     A patch's error depends on its position and on the pixels of its 3x3 neighbourhood (clipped
     at the frame's border) and on nothing else, so it is remembered under a 128-bit digest of
-    both. The least recently used entries are forgotten first; an entry takes about 200 bytes.
+    both. The least recently used entries are forgotten first; an entry takes about 180 bytes.
     """
 
     def __init__(
@@ -69,6 +69,8 @@ class Saliency:
         error_space: ErrorSpace = "normalised",
     ) -> None:
         """Precompute for the present weights of `mae`, on its device; needs 0.1 s on a core.
+
+        Once they have changed make another one: its errors would be of neither.
 
         Errors are computed `batch` at a time, padded to that size, so that a value does not
         depend on what shares its batch (tested bit for bit on the CPU). At the 24 misses of a
@@ -95,7 +97,6 @@ class Saliency:
             raise ValueError(f"sizes are {list(sizes)}, but must be positive and rise")
         if cache_entries < 1:
             raise ValueError(f"cache_entries is {cache_entries}, but must be at least 1")
-        self.mae = mae
         self.batch = batch
         self.cache_entries = cache_entries
         self.error_space = error_space

@@ -19,7 +19,7 @@ class WholeFrameConfig(RainbowConfig):
         help="Before the first update play as many random steps as SPIRL's autoencoder sees frames"
         " (5,000 in Frostbite, else 50,000); as many updates follow as without.",
         unit="-",
-        source="Table 12: DE-Rainbow-P",
+        source="Table 12: DE-Rainbow-P (there the replay holds 100,000 steps, here all)",
         group=LEARN,
     )
     size: int = setting(
@@ -69,7 +69,8 @@ PRESETS = (
     ),
     Preset(
         "prefilled",
-        "DE-Rainbow-P of Tables 2 and 12: the replay begins with random play",
+        "DE-Rainbow-P of Tables 2 and 12: the replay begins with random play, of which the paper's"
+        " drops the oldest after 100K steps, ours none",
         "atari100k-spirl",
         {"prefill": True},
     ),

@@ -50,7 +50,7 @@ ATARI_100K = Protocol(
 ATARI_400K_BEST_MEDIAN = Protocol(
     name="atari400k-best-median",
     summary="largest median of 50 full games among evaluations every 50,000 steps",
-    source="SPIRL, section 5.1 and Table 2 (400K, median); 8 evaluations in its published code",
+    source="SPIRL, section 5 and Table 2 (400K, median); 8 evaluations in its published code",
     settings={**ATARI_100K_SPIRL.settings, "evaluate_every": 50_000},
 )
 MACHADO_18 = Protocol(

@@ -181,7 +181,7 @@ def _show(file: str, done: Imported, seconds: float) -> None:
     words = {
         "new": "new",
         "later": "went on since they were here",
-        "completed": "already here, files that were missing added",
+        "completed": "already here, files that were missing or damaged brought back",
         "same": "already here",
         "earlier": "already here in a later state",
     }

@@ -60,11 +60,14 @@ def show_plugin(name: str) -> None:
     An experiment is a table or figure of the method's paper with the command that makes it.
     """
     from rlvit.cli.experiments import listing
-    from rlvit.errors import UnknownName
+    from rlvit.errors import UnknownName, UsageProblem
 
     catalog = load_catalog()
     info = next((i for i in catalog.plugins.found if i.name == name), None)
     if info is None:
+        if (method := catalog.entries["method"].get(name)) is not None:
+            owner = method.owner.name
+            raise UsageProblem(f"{name} is a method of the plugin {owner}: plugins show {owner}.")
         raise UnknownName("plugin", name, [i.name for i in catalog.plugins.found])
     click.echo(f"{info.name}  ({info.distribution} {info.version}, {info.module})")
     if info.blocked:

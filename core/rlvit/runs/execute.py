@@ -399,13 +399,18 @@ def _outcome_of(
     folder: RunFolder,
     say: Callable[[str], None],
 ) -> _Outcome:
-    """Train with the plan's threads, hear signals, and turn whatever happens into an ending."""
+    """Train with the plan's threads in full float32, and turn whatever happens into an ending.
+
+    Signals are heard meanwhile.
+    """
     import torch
+
+    from rlvit.runs.precision import full_float32
 
     threads_before = torch.get_num_threads()
     torch.set_num_threads(plan.threads)
     try:
-        with hear_signals(stop, say):
+        with hear_signals(stop, say), full_float32():
             train()
         return _Outcome("completed")
     except (Interrupted, KeyboardInterrupt) as problem:

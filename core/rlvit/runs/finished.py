@@ -9,6 +9,7 @@ from rlvit.config import resolve
 from rlvit.contracts import Episode, FinishedRun, RunView
 from rlvit.errors import RlvitError, UsageProblem
 from rlvit.registry import queries
+from rlvit.runs.artifacts import own_copy
 from rlvit.runs.context import stream_seed
 from rlvit.runs.trained import SLOT, of_run
 from rlvit.runs.views import view_of
@@ -26,10 +27,11 @@ def revived(catalog: Catalog, store: Store, view: RunView) -> FinishedRun:
 
     Raises:
         UsageProblem: the run is not completed, or a name of it means nothing today.
-        RlvitError: the trained selector that it began with is gone.
+        RlvitError: the trained selector that it began with is gone, or a network of it is damaged.
     """
     if view.state != queries.COMPLETED:
         raise UsageProblem(f"run {view.id} is {view.state}; expected a completed one.")
+    _require_sound_networks(view)
     method = catalog.method(view.method)
     trained, slots = of_run(catalog, view.slots, view.folder)
     parts = catalog.parts(method, slots, untrained=trained is None)
@@ -51,6 +53,17 @@ def revived(catalog: Catalog, store: Store, view: RunView) -> FinishedRun:
         stream=lambda name, seed: stream_seed(view.seed if seed is None else seed, name),
         another=another,
     )
+
+
+def _require_sound_networks(view: RunView) -> None:
+    """Refuse weights other than those that the run kept; raises RlvitError."""
+    own = view.folder / "artifacts"
+    for kind in sorted({file.parent.name for file in own.glob("*/*.safetensors")}):
+        if own_copy(own / kind) is None:
+            raise RlvitError(
+                f"run {view.id} has no sound {kind!r}: the files in {own / kind} are not those "
+                "that it kept; bring them back from a copy or a bundle."
+            )
 
 
 def revived_by_id(catalog: Catalog, home: Home, store: Store, run_id: str) -> FinishedRun:

@@ -143,6 +143,9 @@ def machine(device: str, threads: int) -> dict[str, Any]:
     """Describe the command, the versions and the machine of this process."""
     import torch
 
+    from rlvit.runs.precision import FULL
+
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else None
     return {
         "command": without_passwords(shlex.join(sys.argv)),
         "folder": str(Path.cwd()),
@@ -155,7 +158,8 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "device": device,
-        "gpu": torch.cuda.get_device_name(device) if device.startswith("cuda") else None,
+        "gpu": gpu,
+        "float32": None if gpu is None else FULL,  # that its method begins with
         "threads": threads,
     }
 

@@ -5,6 +5,7 @@ The device is the CPU here: the code that gathers is the same on every device.
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +114,25 @@ def test_a_large_file_is_read_back_in_parts(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_a_row_leaves_the_memory_as_it_was(tmp_path: Path) -> None:
-    replay = make(tmp_path, CPU)
-    play(replay, range(5))
-    before = replay._resident.rows[:6].clone() if replay._resident else None
-    with pytest.raises(ValueError, match="shape"):
-        replay.begin(np.zeros((1, 1), dtype=np.float32), 0)
-    assert before is not None
-    assert torch.equal(replay._resident.rows[:5], before[:5])
+    plain, replay = make(tmp_path / "a", None), make(tmp_path / "b", CPU)
+    for one in (plain, replay):
+        play(one, range(5))
+    memory = replay._resident
+    assert memory is not None
+    before = memory.rows.clone()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 24, limits[1]))  # rows of 24 bytes
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            replay.begin(observation(77, np.float32), 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(replay) == 5
+    assert np.array_equal(memory.rows.numpy(), before.numpy(), equal_nan=True)
+    for one in (plain, replay):
+        play(one, range(5, 12))
+    uniforms = np.random.default_rng(2).random(32)
+    assert_equal(plain.sample(uniforms, 0.5), replay.sample(uniforms, 0.5))
 
 
 @pytest.mark.gpu

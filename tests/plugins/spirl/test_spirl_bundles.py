@@ -96,6 +96,24 @@ def test_the_whole_bundle_brings_what_was_left_out(light: Path, tmp_path: Path) 
     assert networks(tmp_path / "other") == 3
 
 
+def test_a_damaged_network_is_brought_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ["--home", str(tmp_path)]
+    assert invoke([*home, "import", "--no-tell", str(SPIRL)]) == 0
+    agent = tmp_path / "runs" / RUN / "artifacts" / "agent"
+    whole = (agent / "agent.safetensors").read_bytes()
+    (agent / "agent.safetensors").write_bytes(whole[:-4] + b"????")
+    (agent / "mine.txt").write_text("not the run's")
+    assert invoke([*home, "play", RUN, "--episodes", "1"]) == 1
+    assert f"run {RUN} has no sound 'agent'" in capsys.readouterr().err
+    assert invoke([*home, "import", "--no-tell", str(SPIRL)]) == 0
+    assert "1 run already here, files that were missing or damaged" in capsys.readouterr().out
+    assert (agent / "agent.safetensors").read_bytes() == whole
+    assert not (agent / "mine.txt").exists()
+    assert invoke([*home, "registry", "check"]) == 0
+
+
 def test_a_resume_needs_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = ["--home", str(tmp_path)]
     assert invoke([*home, "import", "--no-tell", str(SPIRL)]) == 0

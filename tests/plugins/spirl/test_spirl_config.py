@@ -40,7 +40,7 @@ def differences(name: str) -> dict[str, Any]:
     return {key: value for key, value in values(name).items() if value != PAPER[key]}
 
 
-def test_the_presets_are_these_four() -> None:
+def test_the_presets_are_these_five() -> None:
     assert tuple(preset.name for preset in PRESETS) == NAMES
 
 

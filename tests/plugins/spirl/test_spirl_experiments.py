@@ -54,7 +54,7 @@ def config_of(one: Experiment, method: MethodSpec) -> SpirlConfig:
         ("Fig. 2", 1),
         ("Fig. 3", 1),
         ("Fig. 6", 1),
-        ("Fig. 8", 2),
+        ("Fig. 8", 3),
         (LACKS, 8),
     ],
 )
@@ -161,6 +161,23 @@ def test_what_needs_a_ratio_in_other_games_says_so(catalog: Catalog) -> None:
     assert [one.slots["selector"] for one in refused] == selectors
     for one in refused:
         assert all(word in one.note for word in (*KEEP_RATIO, "--keep-ratio"))
+
+
+def test_fig_8_is_counted_by_the_texts_rule_and_by_the_codes(catalog: Catalog) -> None:
+    """Which of the two the figure was made with is not known."""
+    _, text, code = (config_of(one, catalog.method("spirl")) for one in about("Fig. 8"))
+    assert (text.keep_ratio, text.random_steps) == (1.0, text.steps)
+    assert code == text.model_copy(update=dict(OFFICIAL_CODE))
+    assert [one.protocol for one in about("Fig. 8")] == ["", "quick", "quick"]
+
+
+def test_a_run_that_differs_from_the_papers_in_more_than_its_name_says_so() -> None:
+    (own, updates), (code,) = about("Table 2"), about("Tables 1 right, 2")[1:]
+    assert not own.note
+    assert all(word in updates.note for word in ("slope", "pixels", "residual", "1,600"))
+    assert "not known" in code.note
+    (prefilled,) = about("Tables 2, 12", WHOLE_FRAMES)
+    assert "drops the oldest" in prefilled.note
 
 
 def test_de_rainbow_has_its_tables() -> None:

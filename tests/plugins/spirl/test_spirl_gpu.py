@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,11 +19,13 @@ from rlvit.rl.replay import SequenceReplay
 from rlvit.runs import execute
 from rlvit.runs.display import Silent
 from rlvit.runs.plan import Request, make_plan
+from rlvit.runs.precision import full_float32
 from rlvit_spirl.agent import PatchFeatures, RainbowAgent, patch_network
 from rlvit_spirl.config import SpirlConfig
+from rlvit_spirl.image_mae import reduced
 from rlvit_spirl.mae import PATCHES, MaskedAutoencoder
 from rlvit_spirl.network import SpirlNetwork
-from rlvit_spirl.pretrain import Training
+from rlvit_spirl.pretrain import Steps, Training
 from rlvit_spirl.saliency import Saliency
 from rlvit_spirl.selection import dynamic_k, keep_order
 from rlvit_spirl.whole_config import WholeFrameConfig
@@ -43,6 +47,13 @@ KINDS: dict[str, tuple[Any, Any, tuple[int, ...], Any]] = {
     ),
     "whole frames": (WholeFrameConfig(**COMMON, size=84), frame_network, (1, 84, 84), np.uint8),
 }
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_run() -> Iterator[None]:
+    """Compute in full float32, as a run does: TF32 would exceed the tolerances."""
+    with full_float32():
+        yield
 
 
 def test_error_maps_and_embeddings_agree_with_the_cpu() -> None:
@@ -220,6 +231,21 @@ def test_captured_pre_training_agrees_with_the_cpu(
     expected = losses(CPU, SpirlConfig())
     assert expected[-1] < expected[0]
     np.testing.assert_allclose(losses(GPU, config), expected, rtol=close)
+
+
+def test_captured_pre_training_on_images_agrees_with_the_cpu() -> None:
+    draws = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (12, 8, 3, 10, 10), generator=draws, dtype=torch.uint8)
+    pixels = partial(reduced, rows=4, columns=4, side=2)  # averaged to 8 x 8
+
+    def losses(device: torch.device) -> list[float]:
+        weights, stream = (torch.Generator().manual_seed(seed) for seed in (0, 1))
+        model = MaskedAutoencoder(weights, rows=4, columns=4, side=2).to(device)
+        steps = Steps(model, SpirlConfig(), device, pixels)
+        found = [steps.step(some, torch.rand(8, 16, generator=stream), 1e-3) for some in images]
+        return [loss.item() for loss in found]
+
+    np.testing.assert_allclose(losses(GPU), losses(CPU), rtol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import torch
 from rlvit.contracts import Artifact, SelectorView
 from rlvit.errors import Interrupted, RlvitError, UsageProblem
 from rlvit.home import Home
+from rlvit.rl.schedules import warmup_cosine
 from rlvit.runs.artifacts import ArtifactShelf
 from rlvit.runs.context import TrainingContext
 from rlvit.runs.display import Silent
@@ -29,6 +30,7 @@ from rlvit_spirl.errors import PatchErrors
 from rlvit_spirl.images import SalientImagePatches, fit
 from rlvit_spirl.mae import MaskedAutoencoder
 from rlvit_spirl.plugin import rlvit_selectors
+from rlvit_spirl.pretrain import make_optimiser
 from rlvit_spirl.selector import SalientPatches
 from rlvit_tasks.arrays import load_digits
 
@@ -236,6 +238,34 @@ def test_training_lowers_the_error_of_other_images(
     untrained.adopt(mae.requires_grad_(False), "untrained")
     before, after = untrained.error_maps(digits).mean(), trained.error_maps(digits).mean()
     assert after < 0.6 * before
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(4, 4), (2, 3)])  # digits as they are, averaged
+def test_the_training_is_the_plain_one_bit_for_bit(
+    rows: int, columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_mae, "MOST_ITERATIONS", 22)  # an epoch is 19
+    found, plain = (
+        MaskedAutoencoder(torch.Generator().manual_seed(0), rows=rows, columns=columns, side=2)
+        for _ in range(2)
+    )
+    bench, split = Bench(tmp_path), load_digits(DataRequest(Path(), print)).split("train")
+    image_mae.train_on_images(bench, found, 8, split)
+
+    optimiser = make_optimiser(plain, SpirlConfig())
+    noise = bench.torch_generator("mae/masks", 0)
+    size, taken = (2 * rows, 2 * columns), 0
+    for images in split.batches(image_mae.orders(bench, len(split.labels)), 8):
+        for group in optimiser.param_groups:  # a tenth is warm-up; Table 5's step size for 64
+            group["lr"] = warmup_cosine(taken, 2.2, 22, 1e-3 * 64 / 256)
+        pixels = torch.nn.functional.adaptive_avg_pool2d(images.float(), size)
+        optimiser.zero_grad()
+        plain(pixels, torch.rand(64, rows * columns, generator=noise)).backward()
+        optimiser.step()
+        taken += 1
+    assert taken == 22
+    for name, value in plain.state_dict().items():
+        assert torch.equal(found.state_dict()[name], value), name
 
 
 def test_an_epoch_has_each_image_once_and_there_are_as_many_as_the_limits_say(

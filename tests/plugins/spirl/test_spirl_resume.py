@@ -6,11 +6,15 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from rlvit.catalog import Catalog
 
 
 def log_of(home: Path, run_id: str) -> str:
@@ -122,6 +126,60 @@ def test_ctrl_c_between_checkpoints_is_resumed_at_that_very_step(
     )
     assert "attempt 2: going on from pretrain 8" in display.said
     assert tiny.outcome_of(damaged, run.id) == unbroken.story
+
+
+def evaluated_on_the_way(tiny: Any) -> Catalog:
+    """The catalogue, with an evaluation after every 11 steps under the protocol `tiny`."""
+    catalog: Catalog = tiny.make_catalog()
+    tasks: Any = catalog.entries["task"]
+    entry = tasks[tiny.GAME]
+    protocol = entry.spec.protocol("tiny")
+    settings = {**protocol.settings, "evaluate_every": 11}
+    others = tuple(other for other in entry.spec.protocols if other.name != "tiny")
+    often = replace(entry.spec, protocols=(*others, replace(protocol, settings=settings)))
+    tasks[tiny.GAME] = replace(entry, spec=often)
+    return catalog
+
+
+def stopping_in_evaluation(number: int) -> Callable[[str, int], None]:
+    """Ctrl-C in the midst of the games of an evaluation, for `Rehearsal`."""
+    begun, before = 0, ""
+
+    def heard(stage: str, done: int) -> None:
+        nonlocal begun, before
+        begun, before = begun + (stage == "evaluate" != before), stage
+        if (stage, begun, done) == ("evaluate", number, 0):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return heard
+
+
+@pytest.mark.parametrize("selector", ["mae-salient", "random"])
+def test_ctrl_c_within_an_evaluation_on_the_way_loses_no_step(
+    tiny: Any, home: Path, selector: str
+) -> None:
+    """What the evaluation has looked at, counted and drawn is done again as it would have been."""
+    catalog, slots = evaluated_on_the_way(tiny), {"slots": {"selector": selector}}
+    other = shutil.copytree(home, home.with_name("other"))
+    whole = tiny.start(home, catalog=catalog, **slots)
+    assert whole.state == "completed", whole.error
+    story = tiny.outcome_of(home, whole.id)
+    medians = {step: value for name, step, value, *_ in story["results"] if "median" in name}
+    assert sorted(medians) == [11, 22, 33, 40]
+
+    def stopping(number: int) -> Any:
+        return tiny.Rehearsal(stopping_in_evaluation(number))
+
+    stopped = tiny.start(other, stopping(1), catalog, **slots)  # after 11 steps
+    states = [stopped.state, tiny.resume(other, stopping(3), catalog).state]  # 11 again, 22, 33
+    states += [tiny.resume(other, stopping(1), catalog).state]  # 33 again
+    assert states == ["interrupted"] * 3
+    assert tiny.resume(other, catalog=catalog).state == "completed"
+    log = log_of(other, stopped.id)
+    assert log.count("SIGINT: stopping with a checkpoint") == 3
+    starts = [line.partition("going on from ")[2] for line in log.splitlines() if "going" in line]
+    assert starts == ["learn 11", "learn 33", "learn 33"]
+    assert tiny.outcome_of(other, stopped.id) == story
 
 
 def test_a_completed_run_keeps_no_checkpoint_and_is_not_resumed(tiny: Any, unbroken: Any) -> None:

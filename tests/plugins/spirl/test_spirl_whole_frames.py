@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -20,6 +21,7 @@ from rlvit.registry import queries
 from rlvit.registry.database import open_database
 from rlvit.runs import execute
 from rlvit.runs.plan import Request, make_plan
+from rlvit_spirl import whole_config
 from rlvit_spirl.agent import RainbowAgent
 from rlvit_spirl.whole_config import PRESETS, WholeFrameConfig
 from rlvit_spirl.whole_frames import FrameNetwork, GreedyFrames, WholeFrames, frame_network
@@ -159,13 +161,13 @@ class Stopping:
         self.display = tiny.Rehearsal(heard)
 
 
-def plan_of(catalog: Catalog, **values: Any) -> Any:
+def plan_of(catalog: Catalog, preset: str = "paper", **values: Any) -> Any:
     return make_plan(
         catalog,
         Request(
             plugin="de-rainbow",
             task="Breakout",
-            preset="paper",
+            preset=preset,
             protocol="tiny",
             values={**TINY, **values},
             device="cpu",
@@ -201,14 +203,26 @@ def story(home: Path, run_id: str) -> dict[str, Any]:
 
 
 def test_a_run_that_was_stopped_and_resumed_equals_an_unbroken_one(
-    tiny: ModuleType, tmp_path: Path
+    tiny: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Under the preset `prefilled`, with 30 random steps instead of 50,000."""
+    monkeypatch.setattr(whole_config, "FRAMES_ELSEWHERE", 30)
     catalog, homes = tiny.make_catalog(), [Home.locate(tmp_path / name) for name in ("one", "two")]
-    whole = execute.start(catalog, homes[0], plan_of(catalog), tiny.Rehearsal())
+    plan = plan_of(catalog, "prefilled")
+    whole = execute.start(catalog, homes[0], plan, tiny.Rehearsal())
     assert whole.state == "completed", whole.error
     assert {m.metric for m in whole.results} >= {"eval/return", "eval/human_normalised"}
-    stopped = execute.start(catalog, homes[1], plan_of(catalog), Stopping(tiny, 23).display)
+    assert {m.step for m in whole.results} == {58}  # 30 + 40 - 12
+    points = story(homes[0].root, whole.id)["points"]
+    assert [step for name, step, _ in points if name == "train/loss"] == [35, 40, 45, 50, 55]
+    made = json.loads((whole.folder / "artifacts" / "agent" / "artifact.json").read_text())
+    assert made["inputs"]["updates"] == 28  # as many as without
+
+    stopped = execute.start(catalog, homes[1], plan, Stopping(tiny, 41).display)
     assert stopped.state == "interrupted"
+    newest = max((stopped.folder / "checkpoint").glob("*.pt"))
+    assert torch.load(newest, weights_only=True)["replay"]["dones"].any()
+    assert "train/return" not in {name for name, _, _ in points}  # so these were lives, not games
     resumed = execute.resume(catalog, homes[1], stopped.id, tiny.Rehearsal())
     assert resumed.state == "completed", resumed.error
     assert resumed.attempt == 2
@@ -284,10 +298,54 @@ def test_protocols_are_data(tiny: ModuleType, protocol: str, expected: dict[str,
     assert game.action_count == (18 if protocol == "machado18" else 6)
 
 
-def test_the_second_regime_has_as_many_updates_as_the_first(tiny: ModuleType) -> None:
+@pytest.mark.parametrize("method", ["spirl", "de-rainbow"])
+@pytest.mark.parametrize(
+    ("preset", "learn", "evaluate"),
+    [
+        ("paper", "100,000 steps, 98,400 updates", "50 games of about 500 steps"),
+        # Every 4th of the steps 1,601 to 400,000; evaluations after 50,000, 100,000, .. 400,000.
+        ("paper-400k", "400,000 steps, 99,600 updates", "8 x 50 games of about 500 steps"),
+    ],
+)
+def test_the_regimes_have_nearly_as_many_updates(
+    tiny: ModuleType, method: str, preset: str, learn: str, evaluate: str
+) -> None:
     catalog = tiny.make_catalog()
-    for method in ("spirl", "de-rainbow"):
-        request = Request(plugin=method, task="Seaquest", preset="paper-400k", device="cpu")
-        config: Any = make_plan(catalog, request).config
-        assert (config.steps, config.steps // config.steps_per_update) == (400_000, 100_000)
-        assert make_plan(catalog, request).protocol.name == "atari400k-best-median"
+    request = Request(plugin=method, task="Seaquest", preset=preset, device="cpu")
+    plan = make_plan(catalog, request)
+    amounts = {cost.stage: cost.amount for cost in plan.costs()}
+    assert (amounts["learn"], amounts["evaluate"]) == (learn, evaluate)
+    protocols = {"paper": "atari100k-spirl", "paper-400k": "atari400k-best-median"}
+    assert plan.protocol.name == protocols[preset]
+
+
+@pytest.mark.parametrize("method", ["spirl", "de-rainbow"])
+@pytest.mark.parametrize(
+    ("steps", "evaluations"), [(50_000, 1), (50_001, 2), (100_000, 2), (399_999, 8), (400_000, 8)]
+)
+def test_every_evaluation_on_the_way_is_paid_for(
+    tiny: ModuleType, method: str, steps: int, evaluations: int
+) -> None:
+    def evaluating(protocol: str) -> Any:
+        request = Request(
+            plugin=method,
+            task="Seaquest",
+            preset="paper",
+            protocol=protocol,
+            values={"steps": steps},
+            device="cpu",
+        )
+        return make_plan(tiny.make_catalog(), request).costs()[-1]
+
+    once, often = evaluating("atari100k-spirl"), evaluating("atari400k-best-median")
+    assert (once.stage, often.stage) == ("evaluate", "evaluate")
+    assert once.host_seconds > 0
+    assert often.host_seconds == pytest.approx(evaluations * once.host_seconds)
+    assert often.flops == pytest.approx(evaluations * once.flops)
+    assert (once.flops > 0) == (method == "spirl")  # a frame's error map is what costs
+
+
+def test_a_prefilled_replay_is_paid_for(tiny: ModuleType) -> None:
+    request = Request(plugin="de-rainbow", task="Seaquest", preset="prefilled", device="cpu")
+    learn, _ = make_plan(tiny.make_catalog(), request).costs()
+    assert learn.amount == "148,400 steps, 98,400 updates"

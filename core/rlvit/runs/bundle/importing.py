@@ -19,6 +19,7 @@ from rlvit.registry import queries
 from rlvit.registry.snapshot import snapshot
 from rlvit.registry.store import Store
 from rlvit.registry.studies import StudyStore
+from rlvit.runs.artifacts import own_copy
 from rlvit.runs.bundle import notes, plain
 from rlvit.runs.bundle.archive import open_bundle
 from rlvit.runs.bundle.compare import relation
@@ -51,7 +52,7 @@ class Imported:
 
     new: list[str] = field(default_factory=list)
     later: list[str] = field(default_factory=list)  # those here went on; replaced
-    completed: list[str] = field(default_factory=list)  # the same, with files that were missing
+    completed: list[str] = field(default_factory=list)  # with files that were missing or damaged
     same: list[str] = field(default_factory=list)
     earlier: list[str] = field(default_factory=list)  # a later state is here; left as it is
     annotated: list[str] = field(default_factory=list)  # tags, note, archive mark taken over
@@ -192,7 +193,7 @@ def _decide(store: Store, home: Home, staged: Staged, run_id: str, origin: notes
     rows = "keep" if known else "add"
     if kind == "later":
         return _Step(run_id, "later", True, "replace" if known else "add", merged, here)
-    if kind == "same" and _files(own) - _files(folder):
+    if kind == "same" and (_files(own) - _files(folder) or _damaged(own, folder)):
         return _Step(run_id, "completed", True, rows, merged, here)
     what = "earlier" if kind == "earlier" else "same" if known else "new"
     return _Step(run_id, what, False, rows, merged, here)
@@ -215,6 +216,12 @@ def _document(folder: Path, run_id: str) -> Document | None:
 def _files(folder: Path) -> set[str]:
     """Return the files in a folder, by their place in it."""
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def _damaged(own: Path, folder: Path) -> bool:
+    """Say whether an artifact of an unpacked run is here, too, but damaged."""
+    kinds = (place.name for place in (own / "artifacts").glob("*"))
+    return any(own_copy(folder / "artifacts" / kind) is None for kind in kinds)
 
 
 def _put_shared(home: Home, staged: Staged, found: Imported) -> None:
@@ -277,13 +284,15 @@ def _put(home: Home, staged: Staged, step: _Step) -> None:
 
 
 def _bring_along(folder: Path, own: Path, state: str) -> None:
-    """Add to an unpacked run the files that are here alone, such as an older checkpoint."""
+    """Add to an unpacked run what is here alone, such as an older checkpoint."""
     there = _files(own)
     kept = {name.partition("/")[0] for name in there}
     for name in sorted(_files(folder) - there):
-        top = name.partition("/")[0]
+        top, *rest = name.split("/")
         if top in ("checkpoint", "replay") and (state == "completed" or top in kept):
             continue
+        if top == "artifacts" and (own / top / rest[0]).is_dir():
+            continue  # of an artifact that the bundle has whole
         target = own / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
