@@ -131,6 +131,16 @@ def test_a_registry_that_cannot_be_made_is_told_in_one_line(
 
 
 @pytest.mark.usefixtures("toy_alone")
+def test_a_dry_run_of_several_seeds_says_how_many_runs_there_would_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invoke([*ALPHA, "--seeds", "0-2", "--jobs", "2", "--dry-run"]) == 0
+    assert "about 0 s a run; 3 runs, 2 at a time" in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("toy_alone")
 def test_a_dry_run_shows_everything_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

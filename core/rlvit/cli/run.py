@@ -122,9 +122,11 @@ def run(
     at_once = min(jobs or plans[0].threads, len(plans))
     chosen = given["preset"] is not None
     other = None if chosen else _other_plan(catalog, request, plans[0])
-    _announce(plans[0], other, chosen=chosen, dry_run=dry_run)
+    several = f" a run; {len(plans)} runs, {at_once} at a time" if len(plans) > 1 else ""
+    _announce(plans[0], other, chosen=chosen, dry_run=dry_run, several=several)
     if dry_run:
         return 0
+    ctx.obj.require_writable()
     warn_of_lost_registry(ctx.obj)
     if at_once == 1:
         return _one_by_one(ctx, plans, print_every)
@@ -272,14 +274,16 @@ def _other_plan(catalog: Catalog, request: Request, plan: Plan) -> Plan | None:
         return None
 
 
-def _announce(plan: Plan, other: Plan | None, *, chosen: bool, dry_run: bool) -> None:
+def _announce(
+    plan: Plan, other: Plan | None, *, chosen: bool, dry_run: bool, several: str = ""
+) -> None:
     """Say what will run and what it costs here; without `--preset` also what the other costs."""
     from rlvit.runs.cost import device_speed, stage_seconds, words
 
     speed = device_speed(plan.device, plan.threads)
     costs = plan.costs()
     seconds = stage_seconds(costs, speed)
-    line = f"preset {plan.preset.name} on {plan.device}: about {words(sum(seconds))}"
+    line = f"preset {plan.preset.name} on {plan.device}: about {words(sum(seconds))}{several}"
     if not chosen:
         why = "no CUDA device here" if plan.device == "cpu" else "a CUDA device is here"
         if other is not None:

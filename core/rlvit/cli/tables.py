@@ -74,6 +74,7 @@ def _table(rows: Sequence[dict[str, Any]], title: str | None, text: Callable[[An
             key,
             justify="right" if number else "left",
             overflow="fold",
+            no_wrap=key in WHOLE,  # the others are narrowed first
             min_width=_widest(rows, key) if key in WHOLE else None,
         )
     for row in rows:

@@ -75,7 +75,9 @@ def budget_table(protocol: str, arms: Sequence[Arm], evidence: Evidence) -> Tabl
         " frames seen in pre-training come on top of them. Emulator frames are environment steps"
         " times the frame skip. Tuning trials are all those of the studies that tried this very"
         " configuration. Hours are computing time of one run on"
-        " the device named; GMACs are 10⁹ multiply-adds a decision, with what the selector costs.",
+        " the device named, without what went into shared artifacts that another run had made, such"
+        " as pre-trained networks; GMACs are 10⁹ multiply-adds a decision, with what the selector"
+        " costs.",
         columns=(*columns, *(c for c, _ in spent), Column("device", "device", "text", wide=True)),
         rows=tuple(rows),
         protocol=protocol,

@@ -18,6 +18,8 @@ from rlvit.report import baselines, published
 from rlvit.report.cells import clean
 from rlvit.report.labels import labels
 from rlvit.report.model import Arm, Evidence, Reference, Trial, Value
+from rlvit.runs.bundle.imported import stayed_behind
+from rlvit.runs.bundle.names import SHARED, WEIGHTS
 from rlvit.specs import MetricDef, digest
 
 if TYPE_CHECKING:
@@ -208,7 +210,8 @@ def _located(found: queries.Finished, home: Home | None) -> tuple[queries.Finish
         there.append((run_id, kind, str(places[stored])))
     gone = {str(path) for path in places.values() if not path.is_dir()}
     lost = {run_id for run_id, _, path in there if path in gone}
-    return replace(found, artifacts=there), len(lost)
+    known = {run_id for run_id in lost if stayed_behind(home.runs / run_id) & {SHARED, WEIGHTS}}
+    return replace(found, artifacts=there), len(lost - known)
 
 
 def _trials(found: queries.Finished) -> dict[int, list[tuple[str, Trial]]]:

@@ -59,6 +59,16 @@ def test_what_stayed_behind_is_no_fault(light: Path, capsys: pytest.CaptureFixtu
     assert invoke(["--home", str(light / "third"), "registry", "check"]) == 0
 
 
+def test_reports_are_the_same_without_weights(light: Path) -> None:
+    pages = []
+    for name in ("whole", "light"):
+        out = light / f"report-{name}"
+        assert invoke(["--home", str(light / name), "report", "--out", str(out)]) == 0
+        pages.append((out / "report.md").read_text().replace(str(out), "OUT"))
+    assert "Artifacts are not there" not in pages[1]
+    assert pages[0] == pages[1]
+
+
 def test_what_is_lost_otherwise_is_a_fault(
     light: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

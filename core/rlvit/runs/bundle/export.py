@@ -81,6 +81,10 @@ def export_bundle(
         os.replace(temporary, path)
     except Refused as problem:
         raise RlvitError(f"the bundle would not be read again: {problem}.") from None
+    except OSError as problem:
+        if problem.filename == str(temporary):
+            problem.filename = str(path)  # what the user named
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     return Exported(
