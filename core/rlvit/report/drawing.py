@@ -231,13 +231,19 @@ def lines(
 
 def _make_logarithmic(axes: Axes, values: Sequence[float]) -> None:
     """Scale y by its logarithm, from 1 down linearly where a value is 0; ticks are 500, 20k, 1M."""
-    from matplotlib.ticker import EngFormatter, NullFormatter
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-    axes.set_yscale("log" if min(values, default=1.0) > 0 else "symlog")
     low, high = min(values, default=1.0), max(values, default=1.0)
+    axes.set_yscale("log" if low > 0 else "symlog")
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
-    narrow = low > 0 and high < 10 * low  # too few powers of ten to read it by
-    axes.yaxis.set_minor_formatter(EngFormatter(sep="") if narrow else NullFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    if low > 0 and high < 10 * low:  # too few powers of ten to read it by
+        bottom, top = axes.get_ylim()  # further apart, where there are bands
+        steps = LogLocator(subs=(1.0, 2.0, 5.0))
+        if sum(bottom <= tick <= top for tick in steps.tick_values(bottom, top)) > 1:
+            axes.yaxis.set_major_locator(steps)
+        else:
+            axes.yaxis.set_minor_formatter(EngFormatter(sep=""))
 
 
 def plane(
