@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 
 import click
 
@@ -11,31 +12,39 @@ from rlvit.contracts import StageProgress
 from rlvit.runs.cost import words
 from rlvit.runs.display import Display
 
+WINDOW = 60.0  # seconds over which speed is counted, more where a unit takes longer
+
 
 def make_display(every: float) -> Display:
     """Return bars for a terminal, else lines every `every` seconds."""
     return Bars() if sys.stderr.isatty() else Lines(every)
 
 
-class _Rate:
-    """Speed since a stage began to be shown, which on resume is not at zero."""
+class Rate:
+    """Speed of the last minute, since a stage may begin fast or beside other work."""
 
     def __init__(self, total: int) -> None:
         self.total = total
-        self._first: tuple[float, int] | None = None
+        self._marks = deque[tuple[float, int]]()  # (time, units done), the first before the window
         self._latest = (0.0, 0)  # when the last unit was done, and how many were
 
     def at(self, done: int) -> tuple[float, float]:
         """Return units a second and the seconds left.
 
-        Between two units the speed stands still, and the time left goes down.
+        Between two units the speed stands still, and the time left goes down. On resume a stage
+        does not begin at zero.
         """
         now = time.monotonic()
-        if self._first is None:
-            self._first = self._latest = (now, done)
+        if not self._marks:
+            self._marks.append((now, done))
+            self._latest = (now, done)
         if done != self._latest[1]:
             self._latest = (now, done)
-        (since, begun), (until, reached) = self._first, self._latest
+            if now - self._marks[-1][0] >= 1:
+                self._marks.append((now, done))
+        while len(self._marks) > 2 and self._marks[1][0] <= now - WINDOW:
+            self._marks.popleft()
+        (since, begun), (until, reached) = self._marks[0], self._latest
         if reached == begun or until <= since:
             return 0.0, float("inf")
         speed = (reached - begun) / (until - since)
@@ -63,7 +72,7 @@ class Lines:
 class _StageLines:
     def __init__(self, name: str, total: int, unit: str, every: float) -> None:
         self._name, self._total, self._unit, self._every = name, total, unit, every
-        self._rate = _Rate(total)
+        self._rate = Rate(total)
         self._at = 0.0
 
     def update(self, done: int, **shown: float) -> None:
@@ -116,7 +125,7 @@ class _StageBar:
 
         assert isinstance(progress, Progress)
         self._progress, self._unit, self._total = progress, unit, total
-        self._rate = _Rate(total)
+        self._rate = Rate(total)
         self._task = progress.add_task(name, total=total, figures="")
         self._at = 0.0
 
