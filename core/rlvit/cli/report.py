@@ -55,6 +55,12 @@ DEFAULT_NAME = "report"
 @click.option("--mixed", is_flag=True, help="One table a task; refused where protocols differ.")
 @click.option("--allow-mixed", is_flag=True, help="The same, each number marked with its protocol.")
 @click.option("--trials", is_flag=True, help="Also the runs of studies' trials, as arms.")
+@click.option(
+    "--published",
+    metavar="NAME",
+    multiple=True,
+    help="Only these numbers from papers or files: a name, 'SPIRL*', or none; repeatable.",
+)
 @click.option("--check", is_flag=True, help="Exit 1 if the report no longer matches the registry.")
 @click.pass_context
 def report(
@@ -94,6 +100,7 @@ def _build(home: Home, folder: Path, place: tuple[str, ...], wanted: dict[str, A
         mixed=wanted["mixed"],
         allow_mixed=wanted["allow_mixed"],
         trials=wanted["trials"],
+        published=tuple(wanted["published"]),
         place=place,
     )
     with open_registry(home) as store:

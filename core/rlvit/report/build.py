@@ -43,6 +43,7 @@ class Order:
     mixed: bool = False  # one table a task over its protocols, refused where there are several
     allow_mixed: bool = False  # the same, with a footnote at each number
     trials: bool = False  # also runs of studies' trials
+    published: tuple[str, ...] = ()  # names of the references to stand beside; empty: all
     place: tuple[str, ...] = ()  # words of the command line that say where, such as --name x
 
     @property
@@ -58,6 +59,7 @@ class Order:
         words += ["--mixed"] if self.mixed else []
         words += ["--allow-mixed"] if self.allow_mixed else []
         words += ["--trials"] if self.trials else []
+        words += [word for name in self.published for word in ("--published", name)]
         return shlex.join([*words, *self.place])
 
     @property
@@ -181,6 +183,7 @@ def recorded(out: Path) -> tuple[Order, list[str]]:
             mixed=bool(order.get("mixed")),
             allow_mixed=bool(order.get("allow_mixed")),
             trials=bool(order.get("trials")),
+            published=tuple(map(str, order.get("published", ()))),
             place=tuple(map(str, order["place"])),
         )
         names = [str(name) for name in found["files"]]
@@ -220,7 +223,9 @@ def _write(
     from rlvit.report.studies import with_studies
     from rlvit.report.tables import mixed_tasks, tables
 
-    evidence = collect.gather(engine, catalog, **order.filters, trials=order.trials, home=home)
+    evidence = collect.gather(
+        engine, catalog, **order.filters, trials=order.trials, quoted=order.published, home=home
+    )
     evidence = replace(evidence, baseline=order.baseline)
     if order.mixed and not order.allow_mixed:
         _refuse_mixed(mixed_tasks(evidence))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from rlvit.home import Home
 
 
+NOTHING = "none"  # asked for as a name: no reference
+
+
 def gather(
     engine: Engine,
     catalog: Catalog,
@@ -40,6 +44,7 @@ def gather(
     tag: str | None = None,
     query: str | None = None,
     trials: bool = False,
+    quoted: Sequence[str] = (),
     home: Home | None = None,
 ) -> Evidence:
     """Return the completed runs that are not archived as arms, and what they stand beside.
@@ -54,6 +59,8 @@ def gather(
         query: only runs of which this expression is true. Where runs are chosen by this or one of
             the others but `task`, references are those of the tasks that are left with an arm.
         trials: also runs of studies' trials; a tag of theirs, `study` or `trial`, has them, too.
+        quoted: only references with one of these names, in which * stands for any text; `none` for
+            no reference at all. Empty: every one.
         home: where artifacts are looked for first; without one they are not looked for.
 
     Raises:
@@ -74,13 +81,15 @@ def gather(
     arms = _arms(found, catalog)
     known = [*published.references(catalog), *imported]
     anywhere = task is not None or not any((method, protocol, tag, query))
-    references = _beside(known, scope, None if anywhere else {arm.task for arm in arms})
+    beside = _beside(known, scope, None if anywhere else {arm.task for arm in arms})
+    references = _quoted(beside, quoted, known)
     metrics = {**catalog.metrics, **queries.metrics(engine)}
     tasks = sorted({arm.task for arm in arms} | {one.task for one in references})
     specs = {name: catalog.entries["task"][name].spec for name in tasks if name in _tasks(catalog)}
     return Evidence(
         arms=tuple(arms),
         references=tuple(references),
+        unquoted=len(beside) - len(references),
         metrics=metrics,
         headlines={name: _headline(name, catalog, arms, references, metrics) for name in tasks},
         facts={name: dict(spec.facts) for name, spec in specs.items()},
@@ -104,6 +113,23 @@ def _beside(
         and scope.protocol in (None, one.protocol)
         and (left is None or one.task in left)
     ]
+
+
+def _quoted(
+    references: list[Reference], patterns: Sequence[str], known: Sequence[Reference]
+) -> list[Reference]:
+    """Return the references whose names fit a pattern; raises UnknownName if one fits none."""
+    if not patterns:
+        return references
+    names = {clean(one.name) for one in known}
+    wanted = set[str]()
+    for pattern in patterns:
+        text = pattern.lower().replace("[", "[[]")  # names have brackets that mean themselves
+        fits = {name for name in names if fnmatchcase(name.lower(), text)}
+        if not fits and text != NOTHING:
+            raise UnknownName("published number", pattern, sorted(names))
+        wanted |= fits
+    return [one for one in references if clean(one.name) in wanted]
 
 
 def _studied(engine: Engine, scope: queries.Scope) -> tuple[tuple[str, str], ...]:

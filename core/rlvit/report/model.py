@@ -81,6 +81,7 @@ class Evidence:
     facts: Mapping[str, Mapping[str, float]]  # task -> reference scores and sizes
     kinds: Mapping[str, str] = field(default_factory=dict)  # task -> what it is: a game, a dataset
     unfinished: Mapping[str, int] = field(default_factory=dict)  # state -> runs left out
+    unquoted: int = 0  # references left out because others were asked for by name
     lost: int = 0  # runs of which an artifact is neither in this home nor where it was made
     set_aside: int = 0  # completed runs of studies' trials that are left out
     baseline: str | None = None  # the arm that differences were asked from

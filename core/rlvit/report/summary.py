@@ -78,6 +78,11 @@ def warnings(evidence: Evidence) -> list[str]:
             f"Artifacts are not there of {count(evidence.lost, 'run')}: pictures and what plugins "
             "read from them are missing."
         )
+    if evidence.unquoted:
+        found.append(
+            "Numbers from papers or files left out, because `--published` asks for others: "
+            f"{evidence.unquoted:,}. Bold does not look at them."
+        )
     if evidence.set_aside:
         found.append(
             f"Runs of studies' trials left out, being chosen among many: {evidence.set_aside:,}. "

@@ -243,3 +243,5 @@ def test_the_command_says_what_was_asked() -> None:
     assert Order().command == "rlvit report"
     order = Order({"task": "Ms. Pac-Man", "tag": "a=b c"}, place=("--out", "x y"))
     assert order.command == "rlvit report --task 'Ms. Pac-Man' --tag 'a=b c' --out 'x y'"
+    named = Order(published=("SPIRL*", "none"), place=("--name", "x"))
+    assert named.command == "rlvit report --published 'SPIRL*' --published none --name x"

@@ -319,6 +319,25 @@ def test_filters_choose_runs_and_references(store: Store, toy: Catalog) -> None:
     assert found(tag="good", task="Beta") == ([], ["Others"], 0)
 
 
+def test_references_can_be_asked_for_by_name(store: Store, toy: Catalog) -> None:
+    add(store, "a")
+    names = ("Theirs, plain", "Theirs, best", "Others [old]")
+    toy = replace(toy, published=tuple(Entry(replace(PRINTED, name=n), None) for n in names))
+
+    def found(*quoted: str, **filters: Any) -> tuple[list[str], int]:
+        evidence = gather(store.engine, toy, quoted=quoted, **filters)
+        return [one.name for one in evidence.references], evidence.unquoted
+
+    assert found() == (list(names), 0)
+    assert found("theirs*") == (["Theirs, plain", "Theirs, best"], 1)
+    assert found("others [old]", "*best") == (["Theirs, best", "Others [old]"], 1)
+    assert found("none") == ([], 3)
+    assert found("none", protocol="brief") == ([], 0)  # none would be there
+    with pytest.raises(UnknownName) as caught:
+        found("Theirs, bast")
+    assert str(caught.value).startswith("unknown published number 'Theirs, bast'. Did you mean")
+
+
 @pytest.mark.parametrize(
     ("filters", "message"),
     [
