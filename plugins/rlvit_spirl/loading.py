@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.status import Status
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -38,10 +40,15 @@ class Player:
         return self.features is not None and self.features.has_drawn()
 
 
-def load(found: FinishedRun) -> Player:
+def load(found: FinishedRun, places: int | None = None) -> Player:
     """Return the policy of a completed run of `spirl` or `de-rainbow`.
 
     It computes on the run's device, where there is such a one, with as many threads.
+
+    Args:
+        found: the run.
+        places: games at once; by default as many as when the run was scored. Results of one number
+            may differ from those of another by float32 rounding.
 
     Raises:
         RlvitError: an artifact is missing or damaged, or made by code whose networks differed.
@@ -51,7 +58,8 @@ def load(found: FinishedRun) -> Player:
     device = (
         recorded if recorded.type == "cpu" or torch.cuda.is_available() else torch.device("cpu")
     )
-    places = min(GAMES_AT_ONCE, int(found.protocol.settings["episodes"]))  # as when it was scored
+    if places is None:
+        places = min(GAMES_AT_ONCE, int(found.protocol.settings["episodes"]))
     if found.view.method == "de-rainbow":
         assert isinstance(found.config, WholeFrameConfig)
         config = found.config.filled(found.task.name)
@@ -159,29 +167,44 @@ def games(
 ) -> None:
     """Play games as the run's evaluator plays them, and pass each on when it has ended.
 
-    Those of the stream ("evaluate", None) are the very games that the run was scored on.
+    Those of the stream ("evaluate", None) are the very games that the run was scored on. A terminal
+    shows how far they are.
     """
     settings = {**found.protocol.settings, "episodes": count}
-    found.evaluator.measure(
-        Examination(
-            subject=policy,
-            task=task or found.task,
-            protocol=replace(found.protocol, settings=settings),
-            seed=found.stream(*stream),
-            episode=ended,
-            table=lambda table: None,
-            progress=lambda unit, total: _Unseen(),
-            check_stop=lambda: None,
-            data=_no_images,
+    status = Console(stderr=True).status("")
+
+    def tell(episode: Episode) -> None:
+        status.stop()  # else it would take what is printed to itself
+        ended(episode)
+        status.start()
+
+    with status:
+        found.evaluator.measure(
+            Examination(
+                subject=policy,
+                task=task or found.task,
+                protocol=replace(found.protocol, settings=settings),
+                seed=found.stream(*stream),
+                episode=tell,
+                table=lambda table: None,
+                progress=lambda unit, total: _Shown(status, total),
+                check_stop=lambda: None,
+                data=_no_images,
+            )
         )
-    )
 
 
-class _Unseen:
-    """Progress that is not shown: each game is told when it has ended."""
+class _Shown:
+    """One line at the foot of a terminal; elsewhere nothing is printed."""
+
+    def __init__(self, status: Status, total: int) -> None:
+        self._status, self._total = status, total
 
     def update(self, done: int, **shown: float) -> None:
-        """Do nothing."""
+        """Say how many games have ended, and how long the longest of those that go on is."""
+        if "step" in shown:
+            at = f"step {int(shown['step']):,} of the next"
+            self._status.update(f"{done:,} of {self._total:,} games played, {at}")
 
 
 def _no_images() -> Any:

@@ -81,7 +81,8 @@ def _play() -> click.Command:
         """Let a trained agent play, and print its scores.
 
         RUN is a completed run of spirl or de-rainbow: an id, the start or end of one, a name, or
-        `latest`. The games are not those that it was scored on, but go by the same protocol.
+        `latest`. The games are not those that it was scored on, but go by the same protocol. They
+        are played one after another.
         """
         path = None if record is None else _recording(record)
         _play_games(find(home, run_id), game, episodes, seed, path)
@@ -153,7 +154,7 @@ def _play_games(
     task = found.task if game is None else found.another(game)
     if task.name != found.task.name:
         _require_actions(found, task)
-    player = loading.load(found)
+    player = loading.load(found, places=1)
     camera = films.Camera(player.policy, int(record is not None))
     ended = list[Any]()
 

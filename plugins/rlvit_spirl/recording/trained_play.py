@@ -207,5 +207,4 @@ def load_here(context: RunContext, found: FinishedRun, places: int) -> Player:
     """Return a run's policy for so many games at once, on this run's device and threads."""
     here = {"device": str(context.device), "threads": torch.get_num_threads()}
     view = replace(found.view, provenance={**found.view.provenance, **here})
-    settings = {**found.protocol.settings, "episodes": places}
-    return load(replace(found, view=view, protocol=replace(found.protocol, settings=settings)))
+    return load(replace(found, view=view), places)

@@ -140,7 +140,21 @@ def test_an_agent_plays_and_is_recorded(
     with Image.open(film) as found:
         assert found.format == "GIF"
     assert invoke(given) == 0
-    assert capsys.readouterr().out.splitlines()[:2] == games  # the same seed, the same games
+    again = capsys.readouterr()
+    assert again.out.splitlines()[:2] == games  # the same seed, the same games
+    assert again.err == ""
+
+
+def test_a_terminal_shows_how_far_the_games_are(
+    mine: tuple[Path, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, run = mine
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what it writes to for a terminal
+    assert invoke(["--home", str(home), "play", run, "--episodes", "2"]) == 0
+    said = capsys.readouterr()
+    assert "0 of 2 games played, step " in said.err
+    assert [line.split()[0] for line in said.out.splitlines()] == ["game", "game", "mean"]
+    assert "points" not in said.err
 
 
 def test_de_rainbow_is_replayed_too(
