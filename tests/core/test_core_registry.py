@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from toy_writers import LOSS, SCORE, new_run, open_at, read_points, write_points
 
 from rlvit.contracts import Artifact
 from rlvit.errors import RlvitError, UnknownName, UsageProblem
-from rlvit.registry import migrations, queries
+from rlvit.registry import database, migrations, queries
 from rlvit.registry.database import open_database
 from rlvit.registry.schema import REVISION, VERSION_TABLE, Base
 from rlvit.registry.store import MOVES, PointRow, Store
@@ -518,6 +519,16 @@ def test_notes_tags_and_the_archive_mark_change(store: Store) -> None:
     assert (record.tags, record.note, record.archived) == ({"a": "3", "c": ""}, "new", True)
     with pytest.raises(RlvitError, match="no run"):
         store.tag("nobody", {"a": "b"})
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg", reason="the driver is not installed")
+    monkeypatch.setattr(database, "CONNECT_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://me@127.0.0.1:{silent.getsockname()[1]}/lab"
+        with pytest.raises(RlvitError, match="timeout"):
+            open_database(url)
+        assert database.patience(f"{url}?connect_timeout=30") == {}  # what the URL says stands
 
 
 def test_the_password_of_a_registry_is_never_shown() -> None:

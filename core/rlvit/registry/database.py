@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DAMAGE = ("not a database", "malformed")  # in what SQLite says of a damaged file
 NOT_WRITABLE = "cannot be written: copy the home first, or use another with --home."
 BUSY_SECONDS = 60  # how long a writer waits for another before it gives up
+CONNECT_SECONDS = 10  # for a server to answer; by itself the driver waits as long as TCP does
 
 
 def open_database(url: str) -> Engine:
@@ -178,6 +179,12 @@ def _without_password(url: str) -> str:
         return url.partition("://")[0]
 
 
+def patience(url: str) -> dict[str, int]:
+    """Return the driver's argument for how long a server may take to answer; a URL may say it."""
+    said = "connect_timeout" in make_url(url).query
+    return {} if said else {"connect_timeout": CONNECT_SECONDS}
+
+
 def writing(engine: Engine) -> Engine:
     """Return the same engine with transactions that take the write lock from the start."""
     return engine.execution_options(rlvit_write=True)
@@ -188,7 +195,7 @@ def _engine(url: str) -> Engine:
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
         raise ArgumentError(f"a registry is SQLite or PostgreSQL, not {parsed.get_backend_name()}")
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(parsed, pool_pre_ping=True)
+        return create_engine(parsed, pool_pre_ping=True, connect_args=patience(url))
     if parsed.database in (None, "", ":memory:"):
         raise ArgumentError("a registry is a file, memory forgets")
     path = sqlite_path(url)

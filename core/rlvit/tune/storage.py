@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from rlvit.errors import RlvitError, UsageProblem
 from rlvit.home import Home, sqlite_path, sqlite_url
+from rlvit.registry.database import patience
 
 OWN = "runs/optuna.db"  # of the home; written so into the registry, for a home may be moved
 SCHEMA = "rlvit_optuna"  # in PostgreSQL, where the registry and MLflow may be neighbours
@@ -87,7 +88,7 @@ def check(home: Home, given: str | None) -> None:
     file = sqlite_path(url)
     try:
         if file is None:
-            engine = create_engine(url)
+            engine = create_engine(url, connect_args=patience(url))
             try:
                 engine.connect().close()
             finally:
@@ -150,8 +151,8 @@ def open_storage(home: Home, url: str) -> RDBStorage:
 
 def _open(url: str) -> RDBStorage:
     own = sqlite_path(url) is not None
-    wait = {"connect_args": {"timeout": BUSY_SECONDS}} if own else {"pool_pre_ping": True}
-    return RDBStorage(url, engine_kwargs=wait)
+    arguments = {"timeout": BUSY_SECONDS} if own else patience(url)
+    return RDBStorage(url, engine_kwargs={"connect_args": arguments, "pool_pre_ping": not own})
 
 
 def _make(file: Path) -> None:
@@ -174,7 +175,7 @@ def _make(file: Path) -> None:
 
 def _open_postgresql(url: str) -> RDBStorage:
     """Open a database of PostgreSQL; its schema and tables are made by one process at a time."""
-    engine: Engine = create_engine(url)
+    engine: Engine = create_engine(url, connect_args=patience(url))
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(hashtext('rlvit optuna'))"))
