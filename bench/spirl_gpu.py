@@ -176,7 +176,7 @@ def time_training(config: SpirlConfig, device: torch.device, iterations: int) ->
 
     def iterate(count: int) -> None:
         for _ in range(count):
-            chosen = torch.randint(ENOUGH, (batch,), generator=noise).to(device)
+            chosen = torch.randint(ENOUGH, (batch,), generator=noise)
             training.step(chosen, torch.rand(batch, PATCHES, generator=noise), 1e-4)
         wait(device)
 

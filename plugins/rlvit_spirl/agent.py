@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ class PatchFeatures:
         self.latest = 0  # patches kept in the newest frame
         # Of the newest frames the ids [B, L] and embeddings [B, L, 64] of what was kept: for films.
         self.looked: tuple[Tensor, Tensor] | None = None
-        self.embed = CapturedStep(self._embed, device, name="embedding a frame")
+        # Not a method: such a cycle would keep a GPU's memory.
+        self.embed = CapturedStep(partial(_embed, backbone), device, name="embedding a frame")
         self.forget()
 
     dtype = np.float32  # of what the replay keeps
@@ -130,10 +132,6 @@ class PatchFeatures:
         self.looked = (order, features)
         return features
 
-    def _embed(self, images: Tensor, order: Tensor) -> tuple[Tensor]:
-        """Embed the patches `order` [B, L] of frames [B, 3, 96, 96]."""
-        return (torch.as_tensor(self.backbone.embed_selected(images, order)),)
-
     def _order(self, images: Tensor) -> Tensor:
         """Return the ids of the patches to keep [B, L], -1 pads at the end.
 
@@ -180,6 +178,11 @@ class PatchFeatures:
         self.by_count = np.array(state["by_count"], dtype=np.int64)
         if self.generator is not None and "draws" in state:
             self.generator.set_state(state["draws"])
+
+
+def _embed(backbone: MaskedAutoencoder, images: Tensor, order: Tensor) -> tuple[Tensor]:
+    """Embed the patches `order` [B, L] of frames [B, 3, 96, 96]."""
+    return (torch.as_tensor(backbone.embed_selected(images, order)),)
 
 
 def patch_network(actions: int, config: SpirlConfig, generator: torch.Generator) -> SpirlNetwork:
@@ -371,8 +374,10 @@ class GreedyPolicy:
         rows = list(places)
         self.frames[rows] = frames
         summaries = self.agent.online.summarise(self.features.look(self.frames, rows))  # [W, dim]
-        self.recent[rows] = torch.cat([self.recent[rows, 1:], summaries[rows, None]], dim=1)
+        playing = upload(torch.tensor(rows), self.agent.device)
+        newer = torch.cat([self.recent[playing, 1:], summaries[playing, None]], dim=1)
+        self.recent[playing] = newer  # [B, 4, dim]
         stacks = self.recent.flatten(0, 1)  # [W * 4, dim]
         probabilities = self.agent.online.decide(stacks, noisy=False).exp()
         best = expected_value(probabilities, self.agent.support).argmax(dim=-1)  # [W]
-        return [int(action) for action in best[rows].tolist()]
+        return [int(action) for action in best[playing].tolist()]

@@ -43,7 +43,8 @@ class Player:
 def load(found: FinishedRun, places: int | None = None) -> Player:
     """Return the policy of a completed run of `spirl` or `de-rainbow`.
 
-    It computes on the run's device, where there is such a one, with as many threads.
+    It computes on the run's device, or where that is not there on the nearest to it, with as many
+    threads.
 
     Args:
         found: the run.
@@ -54,10 +55,7 @@ def load(found: FinishedRun, places: int | None = None) -> Player:
         RlvitError: an artifact is missing or damaged, or made by code whose networks differed.
     """
     torch.set_num_threads(int(found.view.provenance.get("threads") or torch.get_num_threads()))
-    recorded = torch.device(found.view.provenance.get("device") or "cpu")
-    device = (
-        recorded if recorded.type == "cpu" or torch.cuda.is_available() else torch.device("cpu")
-    )
+    device = _device(torch.device(found.view.provenance.get("device") or "cpu"))
     if places is None:
         places = min(GAMES_AT_ONCE, int(found.protocol.settings["episodes"]))
     if found.view.method == "de-rainbow":
@@ -72,6 +70,13 @@ def load(found: FinishedRun, places: int | None = None) -> Player:
     agent = _agent(found, found.config, device, patch_network, {})
     policy = GreedyPolicy(agent, features, patches, places)
     return Player(policy, agent, features)
+
+
+def _device(recorded: torch.device) -> torch.device:
+    """Return a run's device, or another GPU, or the CPU."""
+    if recorded.type == "cpu" or (recorded.index or 0) < torch.cuda.device_count():
+        return recorded
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _agent(

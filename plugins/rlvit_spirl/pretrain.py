@@ -48,6 +48,7 @@ def pretrained(context: RunContext, config: SpirlConfig, seed: int) -> MaskedAut
     def build(folder: Path) -> None:
         frames = load_frames(recorded_frames(context, config, seed))
         train(context, config, model.to(context.device), frames, seed)
+        model.zero_grad(set_to_none=True)  # on a GPU they would keep the graph's memory
         save_weights(model, folder / "mae.safetensors")
 
     def inputs() -> dict[str, Any]:
@@ -163,10 +164,12 @@ class Steps:
 
         A GPU may still be at it when this returns.
         """
-        for group in self.optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(lr)
-            else:
+        groups = self.optimiser.param_groups
+        rate = groups[0]["lr"]
+        if isinstance(rate, Tensor):
+            rate.fill_(lr)
+        else:
+            for group in groups:
                 group["lr"] = lr
         (loss,) = self._iterate(given, masks)
         return loss

@@ -193,7 +193,7 @@ class Refining:
             masks = torch.rand(len(chosen), PATCHES, generator=noise)
             total += training.step(chosen, masks, config.refine_lr)
             progress.update(iteration + 1)
-        mae.requires_grad_(False)
+        mae.requires_grad_(False).zero_grad(set_to_none=True)
         return float(total) / config.round_iterations
 
     def _fresh_selector(self) -> Selector:

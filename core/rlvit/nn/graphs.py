@@ -7,8 +7,10 @@ the CPU a step is the function that it wraps. Sources: PyTorch's notes "CUDA sem
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -177,11 +179,13 @@ class _Recording:
         """
         graph = torch.cuda.CUDAGraph()
         inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+        torch.cuda.synchronize(self.device)  # an error of an earlier kernel is not the capture's
         try:
             # A capture that begins in inference mode makes tensors of the random generator that
             # later captures out of it may not write (PyTorch's issue 166792): the function alone is
             # in that mode. The outer stream context gives the stream back after an error, too.
             with (
+                _alone(),
                 torch.inference_mode(False),
                 torch.cuda.stream(self.stream),
                 torch.cuda.graph(graph, stream=self.stream),
@@ -192,6 +196,27 @@ class _Recording:
         except RuntimeError as problem:
             raise _refusal(self.name, problem) from problem
         return graph
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep older graphs out of a capture, and the capture's workspaces out of later ones.
+
+    Destroying a graph within a capture breaks it (PyTorch's pull request 161037), and Python's
+    collector may do so at any time. Destroying one also frees the cuBLAS workspaces of its stream,
+    of which PyTorch has only 32 that are handed out in turn (its issue 193402): a graph therefore
+    gets workspaces in its own memory, as those of `torch.compile` do.
+    """
+    gc.collect()
+    collecting = gc.isenabled()
+    gc.disable()
+    torch._C._cuda_clearCublasWorkspaces()
+    try:
+        yield
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
+        if collecting:
+            gc.enable()
 
 
 def _refusal(name: str, problem: RuntimeError) -> RlvitError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from rlvit.nn.graphs import (
     EAGER_CALLS,
     VARIABLE,
     CapturedStep,
+    _alone,
     _refusal,
     restore_optimiser,
     upload,
@@ -151,6 +153,30 @@ def test_where_a_step_size_lives_and_what_can_be_captured_is_not_taken_from_a_st
     assert isinstance(plain.optimiser.param_groups[0]["lr"], float)
 
 
+def test_nothing_is_collected_within_a_capture(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleared: list[bool] = []
+    monkeypatch.setattr(
+        torch._C,
+        "_cuda_clearCublasWorkspaces",
+        lambda: cleared.append(gc.isenabled()),
+        raising=False,  # builds for the CPU have none
+    )
+    with _alone():
+        assert not gc.isenabled()
+    assert cleared == [False, False]
+    assert gc.isenabled()
+    with pytest.raises(KeyError), _alone():
+        raise KeyError
+    assert gc.isenabled()
+    gc.disable()  # who collects by himself goes on doing so
+    try:
+        with _alone():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
 class TestOnAGpu:
     """What no CPU can show."""
 
@@ -197,6 +223,21 @@ class TestOnAGpu:
         for _ in range(EAGER_CALLS + 2):
             assert step(torch.ones(3))[0].tolist() == [2.0] * 3
 
+    def test_a_graph_keeps_its_workspace_when_others_go(self) -> None:
+        device = torch.device("cuda")
+        wide, tall = torch.randn(64, 65_536, device=device), torch.randn(65_536, 64, device=device)
+        expected = wide @ tall  # in parts, whose sums go through cuBLAS's workspace
+        step = CapturedStep(lambda x: (x @ tall,), device, name="the product")
+        for _ in range(EAGER_CALLS + 1):
+            step(wide)
+        for _ in range(40):  # more than PyTorch has streams
+            other = CapturedStep(lambda x: (x @ tall,), device, name="another product")
+            for _ in range(EAGER_CALLS + 1):
+                other(wide)
+            other.forget()
+        torch.cuda.empty_cache()
+        torch.testing.assert_close(step(wide)[0], expected, rtol=1e-3, atol=1e-2)
+
     def test_after_a_restore_the_step_goes_on_from_the_restored_state(self) -> None:
         device = torch.device("cuda")
         plain, wrapped = Regression(device), Regression(device)
@@ -240,6 +281,7 @@ for _ in range(9):
 """
         # In a process of its own: a failed capture leaves the allocator in disorder.
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        last = ended.stderr.strip().splitlines()[-1]
+        # Something may be printed after it, when the process ends.
+        last = next(line for line in ended.stderr.splitlines()[::-1] if "RlvitError" in line)
         assert "RlvitError: the reader could not be captured as a CUDA graph (" in last
         assert f"With {VARIABLE}=0 it runs kernel by kernel" in last

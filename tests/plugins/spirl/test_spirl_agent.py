@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -272,6 +274,18 @@ def real_features(config: SpirlConfig, length: int) -> PatchFeatures:
     selector = SalientPatches(mae, config, task)
     assert selector.max_keep == length
     return PatchFeatures(selector, mae, PATCHES, CPU)
+
+
+def test_what_sees_goes_with_its_last_user() -> None:
+    gc.disable()  # on a GPU a cycle would keep the memory of its graphs
+    try:
+        features = real_features(SpirlConfig(keep_ratio=0.1), 14)
+        features.prime()
+        known = weakref.ref(features)
+        del features
+        assert known() is None
+    finally:
+        gc.enable()
 
 
 def test_a_fixed_number_of_patches_is_the_cap_in_every_frame() -> None:

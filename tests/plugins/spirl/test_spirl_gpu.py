@@ -252,8 +252,10 @@ def test_captured_pre_training_on_images_agrees_with_the_cpu() -> None:
     ("plugin", "more"),
     [
         ("spirl", {}),
+        ("spirl", {"figures": True}),
         ("spirl", {"steps": 28, "refine_every": 10, "refine_epochs": 4.0}),
         ("de-rainbow", {}),
+        ("de-rainbow", {"figures": True}),
     ],
 )
 def test_a_whole_run_on_a_gpu(
@@ -274,4 +276,6 @@ def test_a_whole_run_on_a_gpu(
     outcome = execute.start(catalog, Home.locate(tmp_path), plan, Silent())
     assert outcome.state == "completed", outcome.error
     refined = outcome.folder / "artifacts" / "mae-refined" / "mae-refined.safetensors"
-    assert refined.exists() == bool(more)
+    assert refined.exists() == ("refine_every" in more)
+    film = outcome.folder / "artifacts" / "figures" / "episode.gif"
+    assert film.exists() == more.get("figures", False)

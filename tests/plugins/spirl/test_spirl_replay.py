@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rlvit import Registry
@@ -21,6 +22,7 @@ from rlvit.errors import RlvitError
 from rlvit.home import Home
 from rlvit.runs import execute
 from rlvit.runs.plan import Request, make_plan
+from rlvit_spirl import loading
 from rlvit_spirl.film import read_film
 from rlvit_spirl.loading import load
 from rlvit_spirl.overlay import Reel
@@ -121,6 +123,24 @@ def test_what_a_run_found_and_drew_is_known(mine: tuple[Path, str], tiny: Any) -
     (home / "runs" / run / "artifacts" / "kept" / "kept.npz").unlink()
     with pytest.raises(RlvitError, match="made by an older rlvit"):
         load(replace(found, config=config))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "devices", "used"),
+    [
+        ("cpu", 1, "cpu"),
+        ("cuda", 0, "cpu"),
+        ("cuda", 1, "cuda"),
+        ("cuda:1", 2, "cuda:1"),
+        ("cuda:1", 1, "cuda"),
+    ],
+)
+def test_a_run_computes_on_its_device_or_the_nearest(
+    recorded: str, devices: int, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: devices > 0)
+    assert str(loading._device(torch.device(recorded))) == used
 
 
 def test_an_agent_plays_and_is_recorded(
