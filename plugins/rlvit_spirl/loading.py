@@ -74,7 +74,7 @@ def load(found: FinishedRun, places: int | None = None) -> Player:
 
 def _device(recorded: torch.device) -> torch.device:
     """Return a run's device, or another GPU, or the CPU."""
-    if recorded.type == "cpu" or (recorded.index or 0) < torch.cuda.device_count():
+    if recorded.type != "cuda" or (recorded.index or 0) < torch.cuda.device_count():
         return recorded
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -177,11 +177,16 @@ def games(
     """
     settings = {**found.protocol.settings, "episodes": count}
     status = Console(stderr=True).status("")
+    told = 0
 
     def tell(episode: Episode) -> None:
+        nonlocal told
         status.stop()  # else it would take what is printed to itself
         ended(episode)
-        status.start()
+        told += 1
+        status.update("")
+        if told < count:
+            status.start()
 
     with status:
         found.evaluator.measure(
@@ -208,8 +213,8 @@ class _Shown:
     def update(self, done: int, **shown: float) -> None:
         """Say how many games have ended, and how long the longest of those that go on is."""
         if "step" in shown:
-            at = f"step {int(shown['step']):,} of the next"
-            self._status.update(f"{done:,} of {self._total:,} games played, {at}")
+            step = int(shown["step"])
+            self._status.update(f"{done:,} of {self._total:,} games ended, step {step:,}")
 
 
 def _no_images() -> Any:

@@ -164,12 +164,10 @@ class Steps:
 
         A GPU may still be at it when this returns.
         """
-        groups = self.optimiser.param_groups
-        rate = groups[0]["lr"]
-        if isinstance(rate, Tensor):
-            rate.fill_(lr)
-        else:
-            for group in groups:
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(lr)
+            else:
                 group["lr"] = lr
         (loss,) = self._iterate(given, masks)
         return loss

@@ -524,11 +524,14 @@ def test_notes_tags_and_the_archive_mark_change(store: Store) -> None:
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psycopg", reason="the driver is not installed")
     monkeypatch.setattr(database, "CONNECT_SECONDS", 1)
+    monkeypatch.delenv("PGCONNECT_TIMEOUT", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+psycopg://me@127.0.0.1:{silent.getsockname()[1]}/lab"
         with pytest.raises(RlvitError, match="timeout"):
             open_database(url)
-        assert database.patience(f"{url}?connect_timeout=30") == {}  # what the URL says stands
+    assert database.patience(f"{url}?connect_timeout=30") == {}  # what the URL says stands
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "5")
+    assert database.patience(url) == {}
 
 
 def test_the_password_of_a_registry_is_never_shown() -> None:

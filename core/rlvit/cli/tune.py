@@ -399,42 +399,6 @@ def stop(home: Home, study: str, now: bool) -> None:
 
 
 @tune.command()
-@click.argument("study")
-@click.option("--storage", metavar="URL", help="Optuna's database, if it needs a password.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.pass_obj
-def delete(home: Home, study: str, storage: str | None, yes: bool) -> None:
-    """Remove a study; its runs are archived.
-
-    `rlvit runs gc` throws archived runs away. Without their study nobody could tell that they were
-    a search, so reports leave them out.
-    """
-    from rlvit.cli.run import program
-    from rlvit.registry import studies
-    from rlvit.registry.studies import StudyStore
-    from rlvit.tune.removal import remove_study
-
-    home.require_registry()
-    store = StudyStore(home.registry_url)
-    try:
-        found = studies.find_study(store.engine, study)
-        own = studies.own_runs(store.engine, found.name)
-        trials = len(studies.list_trials(store.engine, found.name))
-        if not yes:
-            click.confirm(
-                f"Delete {found.name} with {trials:,} trials, and archive its {len(own):,} runs? "
-                "The study cannot be brought back.",
-                abort=True,
-            )
-        runs = remove_study(home, store, found, storage)
-    finally:
-        store.close()
-    click.echo(f"{found.name}: deleted")
-    if runs:
-        click.echo(f"  {len(runs):,} runs are archived; `{program(home)} runs gc` can remove them")
-
-
-@tune.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 @click.option("--storage", metavar="URL", help="Optuna's database.  [default: this home's]")
 @click.pass_obj

@@ -180,8 +180,11 @@ def _without_password(url: str) -> str:
 
 
 def patience(url: str) -> dict[str, int]:
-    """Return the driver's argument for how long a server may take to answer; a URL may say it."""
-    said = "connect_timeout" in make_url(url).query
+    """Return the driver's argument for how long a server may take to answer, at each address.
+
+    The URL may say it, or the variable that PostgreSQL's own programs read.
+    """
+    said = "connect_timeout" in make_url(url).query or "PGCONNECT_TIMEOUT" in os.environ
     return {} if said else {"connect_timeout": CONNECT_SECONDS}
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import Engine, delete, select, text, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from rlvit.errors import RlvitError, UnknownName, UsageProblem
@@ -40,11 +40,6 @@ class StudyStore(Store):
         changed = {key: value for key, value in given.items() if value is not None}
         with self._transaction() as session:
             session.execute(update(schema.Study).where(schema.Study.name == name).values(**changed))
-
-    def delete_study(self, name: str) -> None:
-        """Forget a study and its trials; their runs stay."""
-        with self._transaction() as session:
-            session.execute(delete(schema.Study).where(schema.Study.name == name))
 
     def add_trial(self, trial: TrialRecord) -> None:
         """Add a trial with its runs."""
@@ -160,19 +155,6 @@ def list_trials(engine: Engine, study: str) -> list[TrialRecord]:
             runs.setdefault(row.number, {})[row.seed] = row.run_id
         rows = session.scalars(select(trial).filter_by(study=study).order_by(trial.number))
         return [_trial(row, runs.get(row.number, {})) for row in rows]
-
-
-def own_runs(engine: Engine, study: str) -> list[str]:
-    """Return the runs of a study's trials that are in no trial of another study, by id."""
-    tried = schema.TrialRun
-    others = select(tried.run_id).where(tried.study != study)
-    query = (
-        select(tried.run_id)
-        .where(tried.study == study, tried.run_id.not_in(others))
-        .where(tried.run_id.in_(select(schema.Run.id)))  # it may have been deleted
-    )
-    with Session(engine) as session:
-        return sorted(set(session.scalars(query)))
 
 
 def find_trial(engine: Engine, wanted: str) -> tuple[StudyRecord, TrialRecord]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlvit.catalog import Catalog, match
-from rlvit.errors import UnknownName
+from rlvit.errors import UnknownName, UsageProblem
 from rlvit.registry import expression, fields, queries, studies
 from rlvit.registry.tuning import tuning_trials
 from rlvit.report import baselines, published
@@ -59,13 +60,14 @@ def gather(
         query: only runs of which this expression is true. Where runs are chosen by this or one of
             the others but `task`, references are those of the tasks that are left with an arm.
         trials: also runs of studies' trials; a tag of theirs, `study` or `trial`, has them, too.
-        quoted: only references with one of these names, in which * stands for any text; `none` for
-            no reference at all. Empty: every one.
+        quoted: only references with one of these names, in which * stands for any text; `none`
+            alone for no reference at all. Empty: every one.
         home: where artifacts are looked for first; without one they are not looked for.
 
     Raises:
         UnknownName: neither the registry nor a plugin knows one of these; the nearest is suggested.
-        UsageProblem: the query cannot be read, or compares a number with a text.
+        UsageProblem: the query cannot be read, or compares a number with a text; `quoted` has
+            `none` beside other names.
     """
     imported = baselines.references(engine)
     scope = queries.Scope(
@@ -118,15 +120,25 @@ def _beside(
 def _quoted(
     references: list[Reference], patterns: Sequence[str], known: Sequence[Reference]
 ) -> list[Reference]:
-    """Return the references whose names fit a pattern; raises UnknownName if one fits none."""
+    """Return the references whose names fit a pattern.
+
+    Raises:
+        UnknownName: a pattern fits none.
+        UsageProblem: no reference is asked for beside others.
+    """
     if not patterns:
         return references
+    if NOTHING in patterns:
+        if len(patterns) > 1:
+            raise UsageProblem(f"--published {NOTHING} stands alone.")
+        return []
     names = {clean(one.name) for one in known}
     wanted = set[str]()
     for pattern in patterns:
-        text = pattern.lower().replace("[", "[[]")  # names have brackets that mean themselves
-        fits = {name for name in names if fnmatchcase(name.lower(), text)}
-        if not fits and text != NOTHING:
+        text = re.sub(r"[\[?]", r"[\g<0>]", pattern.lower())  # only * means more than itself
+        fits = {name for name in names if name.lower() == pattern.lower()}
+        fits = fits or {name for name in names if fnmatchcase(name.lower(), text)}
+        if not fits:
             raise UnknownName("published number", pattern, sorted(names))
         wanted |= fits
     return [one for one in references if clean(one.name) in wanted]

@@ -80,8 +80,8 @@ def warnings(evidence: Evidence) -> list[str]:
         )
     if evidence.unquoted:
         found.append(
-            "Numbers from papers or files left out, because `--published` asks for others: "
-            f"{evidence.unquoted:,}. Bold does not look at them."
+            f"Numbers from papers or files left out by `--published`: {evidence.unquoted:,}. Bold "
+            "does not look at them."
         )
     if evidence.set_aside:
         found.append(

@@ -61,7 +61,7 @@ def written(home: Home, url: str) -> str:
     """Return a URL for the registry: without a password, and short if it is the home's own file."""
     if sqlite_path(url) == home.root / OWN:
         return OWN
-    whole = make_url(url)
+    whole = make_url(url).difference_update_query(["connect_timeout"])  # it names no database
     bare = URL.create(  # `set` cannot take a password away
         whole.drivername, whole.username, None, whole.host, whole.port, whole.database, whole.query
     )

@@ -6,6 +6,7 @@ import copy
 import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -161,7 +162,12 @@ def test_nothing_is_collected_within_a_capture(monkeypatch: pytest.MonkeyPatch) 
         lambda: cleared.append(gc.isenabled()),
         raising=False,  # builds for the CPU have none
     )
+    cycle = Regression(CPU)
+    cycle.itself = cycle
+    gone = weakref.ref(cycle)
+    del cycle
     with _alone():
+        assert gone() is None  # an older graph is not left to go within the capture
         assert not gc.isenabled()
     assert cleared == [False, False]
     assert gc.isenabled()

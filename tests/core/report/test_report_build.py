@@ -229,6 +229,15 @@ def test_a_baseline_that_a_task_lacks_is_in_the_page(
     assert "No arm with reward toy-half on Beta under brief: no differences there." in text
 
 
+def test_a_report_remembers_which_published_numbers_it_shows(home: Path) -> None:
+    assert report(home, "--published", "none", "--format", "md") == 0
+    folder = home / "reports" / "report"
+    assert recorded(folder)[0].published == ("none",)
+    assert "rlvit report --format md --published none" in (folder / "report.md").read_text()
+    assert report(home, "--check") == 0
+    assert report(home, "--published", "nobody") == 2
+
+
 def test_a_refusal_names_every_task_with_several_protocols() -> None:
     with pytest.raises(Refused) as caught:
         _refuse_mixed({"Alpha": ("brief", "official"), "Beta": ("brief", "long")})

@@ -15,7 +15,7 @@ from toy_writers import new_run
 
 from rlvit.catalog import Catalog, Entry
 from rlvit.contracts import Artifact
-from rlvit.errors import UnknownName
+from rlvit.errors import UnknownName, UsageProblem
 from rlvit.registry.store import PointRow, Store
 from rlvit.report.collect import curve, gather
 from rlvit.report.labels import labels
@@ -321,7 +321,7 @@ def test_filters_choose_runs_and_references(store: Store, toy: Catalog) -> None:
 
 def test_references_can_be_asked_for_by_name(store: Store, toy: Catalog) -> None:
     add(store, "a")
-    names = ("Theirs, plain", "Theirs, best", "Others [old]")
+    names = ("Theirs, plain", "Theirs, best", "Others [old]?", "Others *", "none")
     toy = replace(toy, published=tuple(Entry(replace(PRINTED, name=n), None) for n in names))
 
     def found(*quoted: str, **filters: Any) -> tuple[list[str], int]:
@@ -329,9 +329,14 @@ def test_references_can_be_asked_for_by_name(store: Store, toy: Catalog) -> None
         return [one.name for one in evidence.references], evidence.unquoted
 
     assert found() == (list(names), 0)
-    assert found("theirs*") == (["Theirs, plain", "Theirs, best"], 1)
-    assert found("others [old]", "*best") == (["Theirs, best", "Others [old]"], 1)
-    assert found("none") == ([], 3)
+    assert found("theirs*") == (["Theirs, plain", "Theirs, best"], 3)
+    assert found("others [old]?", "*best") == (["Theirs, best", "Others [old]?"], 3)
+    assert found("others *") == (["Others *"], 4)  # a name before a pattern
+    assert found("none") == ([], 5)  # whatever is called so
+    with pytest.raises(UsageProblem, match="stands alone"):
+        found("none", "theirs*")
+    with pytest.raises(UnknownName):
+        found("other? [old]?")
     assert found("none", protocol="brief") == ([], 0)  # none would be there
     with pytest.raises(UnknownName) as caught:
         found("Theirs, bast")

@@ -234,8 +234,7 @@ def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         "Runs of several commits in one arm: odd on Pong.",
         "Runs of code with uncommitted changes: 1 of 13.",
         "Runs left out because they did not complete: 1 interrupted.",
-        "Numbers from papers or files left out, because `--published` asks for others: 12. Bold "
-        "does not look at them.",
+        "Numbers from papers or files left out by `--published`: 12. Bold does not look at them.",
     ]
     assert warnings(evidence([game_arm("fast", "Pong", range(10))])) == []
 

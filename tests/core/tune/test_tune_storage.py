@@ -28,6 +28,9 @@ def test_a_team_has_a_schema_of_its_own(tmp_path: Path) -> None:
     assert choose(home, None) == f"{TEAM}?{SCHEMA}"
     stored = written(home, choose(home, None))
     assert stored == f"postgresql+psycopg://me@db/team?{SCHEMA}"
+    patient = Home.locate(tmp_path, f"{TEAM}?connect_timeout=30")  # the same database
+    assert written(patient, choose(patient, None)) == stored
+    assert found_again(patient, stored, None) == choose(patient, None)
     assert found_again(home, stored, None) == f"{TEAM}?{SCHEMA}"
     assert choose(home, f"{TEAM}?options=-csearch_path%3Dmine").endswith("Dmine")
     with pytest.raises(UsageProblem, match="this study is kept in postgresql"):

@@ -144,7 +144,10 @@ def test_a_run_computes_on_its_device_or_the_nearest(
 
 
 def test_an_agent_plays_and_is_recorded(
-    mine: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    mine: tuple[Path, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     home, run = mine
     film = tmp_path / "film.gif"
@@ -159,7 +162,16 @@ def test_an_agent_plays_and_is_recorded(
     assert written == f"written: {film}"
     with Image.open(film) as found:
         assert found.format == "GIF"
+    at_once: list[int] = []
+
+    def play(found: Any, policy: Any, *rest: Any) -> None:
+        at_once.append(policy.places)
+        as_ever(found, policy, *rest)
+
+    as_ever = loading.games
+    monkeypatch.setattr(loading, "games", play)
     assert invoke(given) == 0
+    assert at_once == [1]  # one after another
     again = capsys.readouterr()
     assert again.out.splitlines()[:2] == games  # the same seed, the same games
     assert again.err == ""
@@ -172,7 +184,7 @@ def test_a_terminal_shows_how_far_the_games_are(
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes what it writes to for a terminal
     assert invoke(["--home", str(home), "play", run, "--episodes", "2"]) == 0
     said = capsys.readouterr()
-    assert "0 of 2 games played, step " in said.err
+    assert "0 of 2 games ended, step " in said.err
     assert [line.split()[0] for line in said.out.splitlines()] == ["game", "game", "mean"]
     assert "points" not in said.err
 
