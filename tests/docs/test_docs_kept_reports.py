@@ -43,7 +43,7 @@ def test_a_kept_report_follows_from_its_bundles(
         said = [float(row[name]) for name in ("mean", "low", "high")]
         found = ours["eval/return"]
         assert said == [round(found[name], 1) for name in ("value", "low", "high")]
-        assert int(row["runs"]) == ours["runs"]["value"] == 3
+        assert int(row["runs"]) == ours["runs"]["value"] == 8
     every = sorted(float(one) for row in rows for one in row["seeds"].split(","))
     scores = [float(re.findall(r"eval/return ([\d.]+)", run["result"])[0]) for run in runs]
     assert sorted(scores) == every
