@@ -59,7 +59,7 @@ DEFAULT_NAME = "report"
     "--published",
     metavar="NAME",
     multiple=True,
-    help="Only these numbers from papers or files: a name, 'SPIRL*' (repeatable), or none.",
+    help="Only these numbers from papers or files: a name, * for any text (repeatable), or none.",
 )
 @click.option("--check", is_flag=True, help="Exit 1 if the report no longer matches the registry.")
 @click.pass_context
