@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,36 @@ def test_several_processes_may_upgrade_a_registry_at_once(
     assert in_processes(open_at, [(url, time.time() + 0.3)] * 4) == [0] * 4
     assert _tables(tmp_path / "registry.db.0001.bak") == old
     assert len(list(tmp_path.glob("*.bak*"))) == 1
+
+
+def test_a_registry_that_another_is_about_to_change_is_waited_for(
+    url: str, tmp_path: Path, old: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = []
+    with contextlib.closing(sqlite3.connect(tmp_path / "registry.db")) as other:
+        other.execute("BEGIN IMMEDIATE")  # as a process that changes the journal: not waited for
+        monkeypatch.setattr(time, "sleep", lambda s: (waits.append(s), other.rollback()))
+        store = Store(url)
+        assert queries.find_run(store.engine, "r").name == "Zoë"
+        store.close()
+    assert len(waits) == 1
+    assert _tables(tmp_path / "registry.db.0001.bak") == old
+
+
+@pytest.mark.parametrize("open_it", [open_database, database.open_to_read])
+def test_a_registry_that_is_held_for_too_long_is_given_up(
+    open_it: Callable[[str], Any],
+    url: str,
+    tmp_path: Path,
+    old: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0)
+    with contextlib.closing(sqlite3.connect(tmp_path / "registry.db")) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RlvitError, match=r"cannot be used: database is locked\. Nothing was"):
+            open_it(url)
+    assert _tables(tmp_path / "registry.db") == old
 
 
 def _baseline(name: str, index: int | None, value: float = 1.0, **more: Any) -> dict[str, Any]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from rlvit.errors import RlvitError, UsageProblem
@@ -233,10 +235,28 @@ def _log(path: Path) -> bool:
 
 
 def _configure_sqlite(connection: Any, _: object) -> None:
-    """WAL lets readers go on while one writes; foreign keys hold the metric names."""
+    """Foreign keys hold the metric names."""
     connection.isolation_level = None  # we emit BEGIN ourselves
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    _keep_a_log(connection)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Have a write-ahead log, with which readers go on while one writes; the file remembers it.
+
+    SQLite does not wait for another that is changing the file as well, since the two would wait
+    for each other. Here each lets go, and tries again after a time that differs.
+    """
+    limit = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as problem:
+            if "locked" not in str(problem) or time.monotonic() >= limit:
+                raise
+        time.sleep(random.uniform(0.005, 0.05))
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -250,16 +270,11 @@ def _revision(engine: Engine) -> str | None:
     path = engine.url.database
     if engine.url.get_backend_name() == "sqlite" and path and not Path(path).exists():
         return None
-    try:
-        with engine.connect() as connection:
-            if not inspect(connection).has_table(VERSION_TABLE):
-                return None
-            found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
-            return None if found is None else str(found)
-    except OperationalError as error:
-        if "locked" in str(error.orig):  # being made by another process: look again under the lock
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(VERSION_TABLE):
             return None
-        raise
+        found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+        return None if found is None else str(found)
 
 
 @contextmanager
