@@ -32,7 +32,7 @@ def _line(value: object) -> str:
 def finished(tmp_path_factory: pytest.TempPathFactory, bare_site: Path, toy_site: Path) -> Path:
     """Return a home with a completed, an interrupted and an archived run; it is not changed."""
     program = Program(tmp_path_factory.mktemp("completion"), [bare_site, toy_site])
-    for name in ("my first", "stopped", "hidden"):
+    for name in ("our first", "stopped", "hidden"):
         done = program.run("--steps", "3", "--name", name, "--tag", f"of={name}")
         assert done.code == 0, done.err
     with closing(sqlite3.connect(program.home / "registry.db")) as connection:
@@ -112,15 +112,15 @@ def plain(lines: list[str]) -> list[str]:
         (("matrix", "--plugin", "toy", "--puzzle", "Alpha,B"), ["Alpha,Beta"]),
         (("runs", "list", "--state", "r"), ["running"]),
         (("runs", "list", "--plugin", ""), ["toy"]),
-        (("runs", "list", "--name", ""), ["hidden", "stopped", "'my first'"]),
+        (("runs", "list", "--name", ""), ["hidden", "stopped", "'our first'"]),
         (("runs", "list", "--tag", ""), ["of"]),
-        (("runs", "show", "my"), ["'my first'"]),
-        (("runs", "show", "st"), ["stopped"]),
+        (("runs", "show", "our"), ["'our first'"]),
+        (("runs", "show", "sto"), ["stopped"]),
         (("resume", ""), ["stopped", "latest"]),
-        (("export-model", ""), ["'my first'", "latest"]),
-        (("run", "--selector-from", ""), ["'my first'", "latest"]),
-        ((*LONG, "--start-from", ""), ["'my first'", "latest"]),
-        ((*LONG, "--begin-with", "my"), ["'my first'"]),
+        (("export-model", ""), ["'our first'", "latest"]),
+        (("run", "--selector-from", ""), ["'our first'", "latest"]),
+        ((*LONG, "--start-from", ""), ["'our first'", "latest"]),
+        ((*LONG, "--begin-with", "our"), ["'our first'"]),
         (("plugins", "show", ""), ["toy"]),
         (("completion", "z"), ["zsh"]),
         (("report", "--format", "h"), ["html"]),
@@ -178,7 +178,7 @@ def test_bash_gets_what_stands_behind_its_breaks(complete: Complete) -> None:
         ("paper", "official-code", "recommended", "quick")
     )
     assert plain(complete(*LONG, "--device", "cuda", ":", "")) == ["0"]
-    assert plain(complete("runs", "show", "'my f")) == ["my first"]  # the quote is there already
+    assert plain(complete("runs", "show", "'our f")) == ["our first"]  # the quote is there already
 
 
 def test_bash_words_are_put_together() -> None:
@@ -197,7 +197,7 @@ def test_zsh_and_fish_get_descriptions_and_whole_words(complete: Complete) -> No
     assert complete(*LONG, "--preset=qu", shell="zsh") == ["plain", "--preset=quick", "a look"]
     assert complete("--device", "x", shell="zsh") == []
     assert complete(*LONG, "--device", "cuda:", shell="zsh") == ["plain", "cuda:0", "_"]
-    assert complete("resume", "st", shell="fish")[0].startswith("plain,stopped\tinterrupted toy ")
+    assert complete("resume", "sto", shell="fish")[0].startswith("plain,stopped\tinterrupted toy ")
     assert complete(*LONG, "--preset=qu", shell="fish") == ["plain,--preset=quick\ta look"]
 
 
@@ -377,7 +377,7 @@ def test_real_shells_complete(shell: str, finished: Path, tmp_path: Path) -> Non
         "LANG": "C.UTF-8",
     }
     if shell == "fish":
-        for line, wanted in (("run --plug", "--plugin"), ("runs show my", "my first\t")):
+        for line, wanted in (("run --plug", "--plugin"), ("runs show our", "our first\t")):
             program = f"rlvit completion fish | source; complete -C 'rlvit {line}'"
             done = subprocess.run(
                 ["fish", "--no-config", "-c", program],
@@ -395,7 +395,7 @@ def test_real_shells_complete(shell: str, finished: Path, tmp_path: Path) -> Non
         lines = [f'{load}; eval "$(rlvit completion zsh)"']
     for begun, wanted in (
         ("rlvit run --plug", "<rlvit><run><--plugin>"),
-        ("rlvit runs show my", "<rlvit><runs><show><my first>"),
+        ("rlvit runs show our", "<rlvit><runs><show><our first>"),
         ("rlvit run --plugin spirl --preset=qu", "<rlvit><run><--plugin><spirl><--preset=quick>"),
     ):
         assert wanted in typed(start, lines, begun, environment), begun

@@ -148,7 +148,7 @@ def test_whatever_finds_a_run_is_replaced_by_its_id(
     ("given", "expected"),
     [
         ({"start_from": "goood"}, r"^--start-from goood: unknown run 'goood'\. Did you mean|Known"),
-        ({"begin_with": "x"}, "^--begin-with x: unknown run 'x'"),
+        ({"begin_with": "nobody"}, "^--begin-with nobody: unknown run 'nobody'"),
         ({"start_from": "toy-alpha"}, r"^--start-from toy-alpha: 'toy-alpha' fits 2 runs"),
         ({"start_from": ""}, "^--start-from : unknown run ''"),
         ({"start_from": "\udcff"}, "it is not UTF-8 text"),
