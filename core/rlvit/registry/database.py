@@ -237,12 +237,12 @@ def _log(path: Path) -> bool:
 def _configure_sqlite(connection: Any, _: object) -> None:
     """Foreign keys hold the metric names."""
     connection.isolation_level = None  # we emit BEGIN ourselves
-    _keep_a_log(connection)
+    _use_write_ahead_log(connection)
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _keep_a_log(connection: sqlite3.Connection) -> None:
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
     """Have a write-ahead log, with which readers go on while one writes; the file remembers it.
 
     SQLite does not wait for another that is changing the file as well, since the two would wait
